@@ -1,0 +1,56 @@
+// Runs on the thread of one environment: takes batches from the mailbox and hands each to JavaScript in one call.
+#pragma once
+
+#include <napi.h>
+#include <uv.h>
+
+#include <vector>
+
+#include "exchange/bridge_context.h"
+
+namespace nwsgi::bridge {
+
+// Owned by the environment's instance data. The uv handle lives in a block of its own, because libuv may only let go
+// of it in a close callback, which runs after the instance data is gone when the environment is torn down.
+class Dispatcher {
+ public:
+  Dispatcher(Napi::Env env, exchange::BridgeContext* context);
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  exchange::BridgeContext& context() { return *context_; }
+  exchange::Ref<exchange::Exchange> find(const Napi::Value& handle);
+
+  // `records` is scratch space for the batch's records, `envelopes` takes four numbers for each request; both stay
+  // referenced, so their memory does not move.
+  bool attach(Napi::Uint8Array records, Napi::Float64Array envelopes, Napi::Function on_turn);
+  void set_stop_callback(Napi::Function callback);
+
+ private:
+  struct Async;
+  static constexpr size_t kBatch = 64;
+  // Batches before other work of the loop (timers, sockets of the application) gets its turn.
+  static constexpr int kTurnsPerWake = 4;
+  static constexpr size_t kEnvelopeStride = 4;
+
+  void on_wake();
+  void deliver_stop();
+  void deliver_batch();
+  void call(const Napi::FunctionReference& function, std::initializer_list<napi_value> arguments);
+
+  Napi::Env env_;
+  exchange::BridgeContext* context_;
+  Async* async_ = nullptr;
+  Napi::FunctionReference on_turn_;
+  Napi::FunctionReference on_stop_;
+  Napi::ObjectReference records_reference_;
+  Napi::ObjectReference envelopes_reference_;
+  uint8_t* records_ = nullptr;
+  size_t records_size_ = 0;
+  double* envelopes_ = nullptr;
+  size_t envelope_slots_ = 0;
+  std::vector<exchange::Envelope> batch_;
+};
+
+}  // namespace nwsgi::bridge

@@ -1,0 +1,298 @@
+#include "exchange/exchange.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "exchange/mailbox.h"
+
+namespace nwsgi::exchange {
+
+OutputItem::OutputItem(OutputItem&& other) noexcept
+    : kind(other.kind),
+      level(other.level),
+      chunk(std::exchange(other.chunk, Chunk{})),
+      fd(std::exchange(other.fd, -1)),
+      offset(other.offset),
+      length(other.length),
+      text(std::move(other.text)) {}
+
+OutputItem& OutputItem::operator=(OutputItem&& other) noexcept {
+  std::swap(kind, other.kind);
+  std::swap(level, other.level);
+  std::swap(chunk, other.chunk);
+  std::swap(fd, other.fd);
+  std::swap(offset, other.offset);
+  std::swap(length, other.length);
+  std::swap(text, other.text);
+  return *this;
+}
+
+OutputItem::~OutputItem() {
+  std::free(chunk.data);
+  if (fd >= 0) ::close(fd);
+}
+
+Ref<Exchange> Exchange::create(std::string record, bool has_body) {
+  return Ref<Exchange>::adopt(new Exchange(std::move(record), has_body));
+}
+
+Exchange::Exchange(std::string record, bool has_body)
+    : record_(std::move(record)), has_body_(has_body), body_ended_(!has_body) {}
+
+Exchange::~Exchange() = default;
+
+void Exchange::attach(Ref<Mailbox> mailbox, uint64_t handle) {
+  std::lock_guard lock(mutex_);
+  mailbox_ = std::move(mailbox);
+  handle_ = handle;
+}
+
+// ---- server ----
+
+size_t Exchange::body_room_on_server() {
+  std::lock_guard lock(mutex_);
+  const size_t buffered = body_.size() - body_read_;
+  return buffered >= kBodyWindow ? 0 : kBodyWindow - buffered;
+}
+
+void Exchange::push_body_on_server(const char* bytes, size_t size) {
+  std::lock_guard lock(mutex_);
+  if (size == 0 || body_ended_ || !body_error_.empty()) return;
+  body_.append(bytes, size);
+  post_body_locked();
+}
+
+void Exchange::end_body_on_server() {
+  std::lock_guard lock(mutex_);
+  body_ended_ = true;
+  post_body_locked();
+}
+
+void Exchange::fail_body_on_server(std::string message) {
+  std::lock_guard lock(mutex_);
+  body_error_ = message.empty() ? std::string("the request body could not be read") : std::move(message);
+  post_body_locked();
+}
+
+void Exchange::post_body_locked() {
+  if (std::exchange(body_waiting_, false)) post_locked(kBody);
+}
+
+bool Exchange::body_requested_on_server() {
+  std::lock_guard lock(mutex_);
+  return body_requested_;
+}
+
+bool Exchange::body_wanted_locked() const {
+  return body_requested_ && !body_ended_ && body_error_.empty() && body_.size() - body_read_ < kBodyWindow / 2;
+}
+
+bool Exchange::has_work_locked() const { return !output_.empty() || end_ != End::kOpen || body_wanted_locked(); }
+
+void Exchange::take_work_locked(Work* work) {
+  work->output.swap(output_);
+  work->body_wanted = body_wanted_locked();
+  work->end = end_;
+}
+
+Work Exchange::wait_on_server(Clock::time_point until) {
+  Work work;
+  std::unique_lock lock(mutex_);
+  waiting_ = true;
+  work_ready_.wait_until(lock, until, [this] { return has_work_locked(); });
+  waiting_ = false;
+  take_work_locked(&work);
+  return work;
+}
+
+Work Exchange::poll_on_server() {
+  Work work;
+  std::lock_guard lock(mutex_);
+  take_work_locked(&work);
+  return work;
+}
+
+void Exchange::set_wake_fd_on_server(int fd) {
+  std::lock_guard lock(mutex_);
+  wake_fd_ = fd;
+  if (has_work_locked()) notify_locked();
+}
+
+void Exchange::output_written_on_server(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  queued_bytes_ -= bytes < queued_bytes_ ? bytes : queued_bytes_;
+  if (above_high_water_ && queued_bytes_ <= kLowWater) {
+    above_high_water_ = false;
+    post_locked(kWritable);
+  }
+}
+
+void Exchange::abort_on_server(AbortReason reason) {
+  std::vector<OutputItem> dropped;
+  std::lock_guard lock(mutex_);
+  if (abort_reason_ != AbortReason::kNone || finished_) return;
+  abort_reason_ = reason;
+  dropped.swap(output_);
+  queued_bytes_ = 0;
+  post_locked(kAborted);
+}
+
+void Exchange::finish_on_server() {
+  std::vector<OutputItem> dropped;
+  Ref<Mailbox> mailbox;
+  std::lock_guard lock(mutex_);
+  finished_ = true;
+  wake_fd_ = -1;
+  dropped.swap(output_);
+}
+
+// ---- loop ----
+
+Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued) {
+  std::lock_guard lock(mutex_);
+  if (over_locked()) return Accept::kOver;
+  if (item.kind == OutputItem::Kind::kHead) head_handed_over_ = true;
+  queued_bytes_ += item.weight();
+  if (queued != nullptr) *queued = queued_bytes_;
+  if (queued_bytes_ > kHighWater) above_high_water_ = true;
+  output_.push_back(std::move(item));
+  if (end != End::kOpen) end_ = end;
+  notify_locked();
+  return Accept::kOk;
+}
+
+Exchange::Accept Exchange::head_on_loop(std::string packed_head) {
+  OutputItem item(OutputItem::Kind::kHead);
+  item.text = std::move(packed_head);
+  return push_output(std::move(item), End::kOpen, nullptr);
+}
+
+Exchange::Accept Exchange::write_on_loop(Chunk chunk, size_t* queued) {
+  OutputItem item(OutputItem::Kind::kData);
+  item.chunk = chunk;
+  return push_output(std::move(item), End::kOpen, queued);
+}
+
+Exchange::Accept Exchange::send_file_on_loop(int fd, int64_t offset, int64_t length) {
+  OutputItem item(OutputItem::Kind::kFile);
+  item.fd = fd;
+  item.offset = offset;
+  item.length = length;
+  return push_output(std::move(item), End::kOpen, nullptr);
+}
+
+Exchange::Accept Exchange::interim_on_loop(std::string packed_head) {
+  OutputItem item(OutputItem::Kind::kInterim);
+  item.text = std::move(packed_head);
+  return push_output(std::move(item), End::kOpen, nullptr);
+}
+
+Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk) {
+  OutputItem head(OutputItem::Kind::kHead);
+  head.text = std::move(packed_head);
+  OutputItem data(OutputItem::Kind::kData);
+  data.chunk = chunk;
+  std::lock_guard lock(mutex_);
+  if (over_locked()) return Accept::kOver;
+  head_handed_over_ = true;
+  output_.reserve(2);
+  output_.push_back(std::move(head));
+  if (chunk.size != 0) {
+    queued_bytes_ += chunk.size;
+    output_.push_back(std::move(data));
+  }
+  end_ = End::kComplete;
+  notify_locked();
+  return Accept::kOk;
+}
+
+Exchange::Accept Exchange::end_on_loop(End end) {
+  std::lock_guard lock(mutex_);
+  if (over_locked()) return Accept::kOver;
+  end_ = end;
+  notify_locked();
+  return Accept::kOk;
+}
+
+Exchange::Accept Exchange::complete_on_loop() { return end_on_loop(End::kComplete); }
+Exchange::Accept Exchange::abort_on_loop() { return end_on_loop(End::kAborted); }
+
+BodyRead Exchange::read_body_on_loop(size_t most) {
+  std::lock_guard lock(mutex_);
+  const size_t buffered = body_.size() - body_read_;
+  if (buffered != 0) {
+    const size_t size = buffered < most ? buffered : most;
+    BodyRead read{ReadStatus::kData, body_.substr(body_read_, size)};
+    body_read_ += size;
+    if (body_read_ == body_.size()) {
+      body_.clear();
+      body_read_ = 0;
+    } else if (body_read_ >= kBodyWindow) {
+      body_.erase(0, body_read_);
+      body_read_ = 0;
+    }
+    if (body_wanted_locked()) notify_locked();
+    return read;
+  }
+  if (!body_error_.empty()) return {ReadStatus::kError, body_error_};
+  if (body_ended_) return {ReadStatus::kEnd, {}};
+  if (abort_reason_ != AbortReason::kNone || finished_) {
+    return {ReadStatus::kError, "the request ended before its body was read"};
+  }
+  body_requested_ = true;
+  body_waiting_ = true;
+  notify_locked();
+  return {ReadStatus::kPending, {}};
+}
+
+// ---- any thread ----
+
+void Exchange::fail(Failure failure) {
+  std::lock_guard lock(mutex_);
+  if (over_locked()) return;
+  end_ = head_handed_over_ ? End::kAborted : End::kFailed;
+  failure_ = std::move(failure);
+  notify_locked();
+}
+
+bool Exchange::log(uint8_t level, std::string text) {
+  std::lock_guard lock(mutex_);
+  if (finished_ || end_ != End::kOpen || abort_reason_ != AbortReason::kNone) return false;
+  OutputItem item(OutputItem::Kind::kLog);
+  item.level = level;
+  item.text = std::move(text);
+  output_.push_back(std::move(item));
+  notify_locked();
+  return true;
+}
+
+AbortReason Exchange::abort_reason() {
+  std::lock_guard lock(mutex_);
+  return abort_reason_;
+}
+
+bool Exchange::over() {
+  std::lock_guard lock(mutex_);
+  return over_locked();
+}
+
+bool Exchange::over_locked() const {
+  return finished_ || end_ != End::kOpen || abort_reason_ != AbortReason::kNone;
+}
+
+void Exchange::notify_locked() {
+  if (waiting_) work_ready_.notify_one();
+  if (wake_fd_ >= 0) {
+    const uint64_t one = 1;
+    // An eventfd only fails to take a 1 when it is readable already.
+    [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);
+  }
+}
+
+// Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.
+void Exchange::post_locked(uint32_t events) {
+  if (mailbox_) mailbox_->post(this, events);
+}
+
+}  // namespace nwsgi::exchange

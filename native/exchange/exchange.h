@@ -1,0 +1,222 @@
+// One request in flight, shared by the thread that serves the client ("server": an Apache worker thread, or the
+// FastCGI transport of a daemon) and the thread that runs the application ("loop": a Node environment's thread).
+//
+// Threads: methods that end in _on_server are called by the serving thread only, those that end in _on_loop by the
+// thread of the environment only; everything else may be called by any thread. One mutex for each exchange; no
+// method blocks except wait_on_server().
+// Lifetime: reference counted; the server holds one reference for the whole request, the mailbox one while the
+// exchange is queued or live. After finish_on_server() nothing that the loop does reaches the client any more:
+// loop-side calls return kOver.
+// Memory: both directions count their bytes; the loop is told when to pause (queued bytes above kHighWater) and gets
+// kWritable when it may go on, the server reads the client's body only while body_room_on_server() is positive.
+// Ends: a response is ended by exactly one of complete, abort (an incomplete response never looks complete) or
+// fail (nothing was sent yet: the server answers with its own error page). The first one wins.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "exchange/ref_counted.h"
+
+namespace nwsgi::exchange {
+
+class Mailbox;
+using Clock = std::chrono::steady_clock;
+
+// What the loop is told about an exchange; bits, coalesced until the loop's next turn.
+enum Event : uint32_t {
+  kRequest = 1,    // a new request: read its record
+  kBody = 2,       // body bytes, the end of the body or a body error can be read
+  kWritable = 4,   // queued output fell below the low-water mark after write() had reported more than kHighWater
+  kAborted = 8,    // the client is gone, or the server gave up waiting (see abort_reason)
+  kHasBody = 16,   // with kRequest: the request has a body (possibly empty, if chunked)
+};
+
+// Severity of a log line; the numbers are httpd's APLOG_* levels.
+enum LogLevel : uint8_t { kLogCritical = 2, kLogError = 3, kLogWarning = 4, kLogNotice = 5, kLogInfo = 6, kLogDebug = 7 };
+
+constexpr size_t kHighWater = 128 * 1024;
+constexpr size_t kLowWater = 32 * 1024;
+constexpr size_t kBodyWindow = 128 * 1024;
+
+// A block of response bytes, allocated with malloc() so that the server may hand it to an httpd heap bucket, which
+// frees it with free() on any thread.
+struct Chunk {
+  char* data = nullptr;
+  size_t size = 0;
+};
+
+struct OutputItem {
+  enum class Kind : uint8_t {
+    kHead,     // text = packed head: "200 OK\nName:value\n…", latin-1, validated by the gateway
+    kData,     // chunk; ownership moves to whoever took the item
+    kFile,     // fd (owned by the item), offset, length
+    kInterim,  // text = packed head of a 1xx response
+    kLog,      // text, level: one or more lines for the request's error log
+  };
+  Kind kind;
+  uint8_t level = 0;
+  Chunk chunk;
+  int fd = -1;
+  int64_t offset = 0;
+  int64_t length = 0;
+  std::string text;
+
+  explicit OutputItem(Kind k) : kind(k) {}
+  OutputItem(OutputItem&& other) noexcept;
+  OutputItem& operator=(OutputItem&& other) noexcept;
+  OutputItem(const OutputItem&) = delete;
+  ~OutputItem();  // frees the chunk, closes the descriptor
+  // Body bytes that this item stands for in the accounting (files and texts count as nothing).
+  size_t weight() const { return kind == Kind::kData ? chunk.size : 0; }
+};
+
+enum class End : uint8_t {
+  kOpen,      // the application has not finished
+  kComplete,  // all of the response was handed over
+  kAborted,   // the response is incomplete and has to look so to the client
+  kFailed,    // no head was sent: answer with failure().status
+};
+
+// Why an exchange ended without an answer of the application. `code` is a stable "NWSGInnnn" of docs/errors.md;
+// `message` says what happened, where and what to do. status is an HTTP status (500, 503, 504, …).
+struct Failure {
+  int status = 500;
+  std::string code;
+  std::string message;
+  // True when the party that failed the exchange has already written the message to the log.
+  bool logged = false;
+  // Seconds for a Retry-After header; 0 for none.
+  int retry_after = 0;
+};
+
+enum class AbortReason : uint8_t { kNone, kClientGone, kTimeout, kServerStopping };
+
+// What the serving thread has to do next, taken under one lock.
+struct Work {
+  std::vector<OutputItem> output;
+  bool body_wanted = false;  // the application waits for body bytes and there is room for them
+  End end = End::kOpen;      // valid once output is empty or was taken together with the last item
+  bool any() const { return !output.empty() || body_wanted || end != End::kOpen; }
+};
+
+enum class ReadStatus : uint8_t { kData, kPending, kEnd, kError };
+struct BodyRead {
+  ReadStatus status;
+  std::string bytes;  // kData: the bytes; kError: the message
+};
+
+class Exchange : public RefCounted<Exchange> {
+ public:
+  // `record` as written by RecordWriter. `has_body`: a body was announced (Content-Length > 0, or chunked).
+  static Ref<Exchange> create(std::string record, bool has_body);
+
+  const std::string& record() const { return record_; }
+  bool has_body() const { return has_body_; }
+
+  // ---- server ----
+  // Body bytes that may be pushed before the window is full.
+  size_t body_room_on_server();
+  void push_body_on_server(const char* bytes, size_t size);
+  void end_body_on_server();
+  void fail_body_on_server(std::string message);
+  // True once the application asked for body bytes (the moment for "100 Continue").
+  bool body_requested_on_server();
+
+  // Waits until there is something to do or the time has come; returns an empty Work on time-out.
+  Work wait_on_server(Clock::time_point until);
+  // Like wait_on_server(), without waiting.
+  Work poll_on_server();
+  // From now on every new piece of work also makes this eventfd readable (-1: stop doing so). The fd stays the
+  // caller's; it is cleared by the caller. Lets the server wait for the client's socket and the application at once.
+  void set_wake_fd_on_server(int fd);
+  // The server handed `bytes` of output to the client (or dropped them); may produce kWritable.
+  void output_written_on_server(size_t bytes);
+  // Nobody waits for the rest of the response any more; the application is told by kAborted.
+  void abort_on_server(AbortReason reason);
+  // The request is over for the server. Must be the server's last call.
+  void finish_on_server();
+  const Failure& failure_on_server() const { return failure_; }
+
+  // ---- loop ----
+  enum class Accept : uint8_t { kOk, kOver };
+  Accept head_on_loop(std::string packed_head);
+  // Takes ownership of chunk.data. `queued` receives the bytes not yet written, this chunk included.
+  Accept write_on_loop(Chunk chunk, size_t* queued);
+  Accept send_file_on_loop(int fd, int64_t offset, int64_t length);
+  Accept interim_on_loop(std::string packed_head);
+  Accept complete_on_loop();
+  Accept abort_on_loop();
+  // head + optional single block + complete, with one lock and one wake-up: the common case.
+  Accept respond_on_loop(std::string packed_head, Chunk chunk);
+  // Takes what has arrived, at most `most` bytes; asks the server for more when there is room.
+  BodyRead read_body_on_loop(size_t most);
+
+  // ---- any thread ----
+  // Ends the exchange unless it has ended: as a failure when no head was handed over, else as an abort.
+  void fail(Failure failure);
+  // Queues a line for the request's error log. False when the server no longer listens: log it for the site instead.
+  bool log(uint8_t level, std::string text);
+  AbortReason abort_reason();
+  bool over();  // the server has finished or aborted it
+
+  // ---- mailbox (see mailbox.h) ----
+  // The mailbox that receives this exchange's events and the handle it gave. Set once, before the first event.
+  void attach(Ref<Mailbox> mailbox, uint64_t handle);
+  uint64_t handle() const { return handle_; }
+  uint32_t add_events(uint32_t events) { return pending_events_.fetch_or(events, std::memory_order_acq_rel); }
+  uint32_t take_events() { return pending_events_.exchange(0, std::memory_order_acq_rel); }
+
+  ~Exchange();
+
+ private:
+  friend class RefCounted<Exchange>;
+  Exchange(std::string record, bool has_body);
+  Accept push_output(OutputItem item, End end, size_t* queued);
+  Accept end_on_loop(End end);
+  void take_work_locked(Work* work);
+  bool has_work_locked() const;
+  bool body_wanted_locked() const;
+  bool over_locked() const;
+  void notify_locked();
+  void post_locked(uint32_t events);
+  void post_body_locked();
+
+  const std::string record_;
+  const bool has_body_;
+
+  std::mutex mutex_;
+  std::condition_variable work_ready_;
+  bool waiting_ = false;  // the server sleeps on work_ready_
+  int wake_fd_ = -1;
+
+  // loop → server
+  std::vector<OutputItem> output_;
+  size_t queued_bytes_ = 0;
+  bool above_high_water_ = false;
+  bool head_handed_over_ = false;
+  End end_ = End::kOpen;
+  Failure failure_;
+
+  // server → loop
+  std::string body_;
+  size_t body_read_ = 0;
+  bool body_requested_ = false;
+  bool body_waiting_ = false;  // a read returned kPending; the next push posts kBody
+  bool body_ended_ = false;
+  std::string body_error_;
+  AbortReason abort_reason_ = AbortReason::kNone;
+  bool finished_ = false;
+
+  Ref<Mailbox> mailbox_;  // guarded by mutex_
+  uint64_t handle_ = 0;
+  std::atomic<uint32_t> pending_events_{0};
+};
+
+}  // namespace nwsgi::exchange

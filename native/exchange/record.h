@@ -1,0 +1,52 @@
+// The request record: everything about a request that crosses into the application, as one block of bytes.
+//
+// Encoding: a sequence of name/value pairs as in FCGI_PARAMS (FastCGI specification 1.0, section 3.4): the length of
+// the name, the length of the value (one byte below 128, else four bytes big-endian with the top bit set), the name,
+// the value. Bytes are what the client or httpd gave; no charset is applied. The daemon transport sends the very same
+// block, so one decoder (src/record.ts) serves both.
+//
+// Names that start with "nwsgi.x-" are instructions for the gateway and never reach the environ:
+//   nwsgi.x-callable          name of the exported callable
+//   nwsgi.x-error-page        "development" when the site asked for readable error pages
+//   nwsgi.x-reloading         "1" when a changed script is to be reloaded
+//   nwsgi.x-multiprocess      "1" when another process may run the same application
+//   nwsgi.x-sendfile          "1" when wsgi.file_wrapper may hand files to the server
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace nwsgi::exchange {
+
+class RecordWriter {
+ public:
+  explicit RecordWriter(size_t expected_bytes = 2048) { bytes_.reserve(expected_bytes); }
+
+  // Appends one pair. Values longer than 2^31-1 bytes cannot be expressed and are refused (returns false); httpd's own
+  // limits (LimitRequestFieldSize) keep real values far below that.
+  bool add(std::string_view name, std::string_view value);
+
+  // Appends "HTTP_<NAME>": the name in upper case with '-' as '_'. The caller has checked the name's characters.
+  bool add_header(std::string_view header_name, std::string_view value);
+
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  void add_length(size_t length);
+  std::string bytes_;
+};
+
+// Walks a record; used by tests and by hosts that need a single value. Returns false when the bytes are malformed.
+class RecordReader {
+ public:
+  explicit RecordReader(std::string_view bytes) : rest_(bytes) {}
+  bool next(std::string_view* name, std::string_view* value);
+  bool at_end() const { return rest_.empty(); }
+
+ private:
+  bool read_length(size_t* length);
+  std::string_view rest_;
+};
+
+}  // namespace nwsgi::exchange

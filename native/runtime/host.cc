@@ -1,0 +1,127 @@
+#include "runtime/host.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "runtime/node_version.h"
+
+namespace nwsgi::runtime {
+
+using exchange::Clock;
+using exchange::Ref;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto kTick = milliseconds(100);
+
+// child_process.fork() and cluster start process.execPath; in a server that would be httpd. Empty when there is no node.
+std::string find_node() {
+  std::string candidates = "/usr/bin:/usr/local/bin";
+  if (const char* path = std::getenv("PATH")) candidates = std::string(path) + ":" + candidates;
+  for (size_t start = 0; start <= candidates.size();) {
+    size_t end = candidates.find(':', start);
+    if (end == std::string::npos) end = candidates.size();
+    const std::string file = candidates.substr(start, end - start) + "/node";
+    if (file[0] == '/' && ::access(file.c_str(), X_OK) == 0) return file;
+    start = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+Host* Host::start(const exchange::HostOptions& options, const exchange::ServerServices& services,
+                  exchange::Failure* error) {
+  std::unique_ptr<Platform> platform = Platform::start(options.node_options, error);
+  if (!platform) return nullptr;
+  return new Host(std::move(platform), options, services);
+}
+
+Host::Host(std::unique_ptr<Platform> platform, const exchange::HostOptions& options,
+           const exchange::ServerServices& services)
+    : platform_(std::move(platform)), services_(services) {
+  settings_.platform = platform_.get();
+  settings_.services = &services_;
+  settings_.gateway_directory = options.gateway_directory;
+  settings_.server_software = options.server_software;
+  settings_.exec_path = find_node();
+  settings_.drain_time = options.drain_time;
+  const SignalsBlocked blocked;
+  supervisor_ = std::thread([this] { supervise(); });
+}
+
+Group& Host::group(std::string_view name, void* site) {
+  {
+    std::shared_lock lock(groups_mutex_);
+    if (const auto found = groups_.find(name); found != groups_.end()) return *found->second;
+  }
+  std::unique_lock lock(groups_mutex_);
+  auto& group = groups_[std::string(name)];
+  if (!group) group = std::make_unique<Group>(&settings_, std::string(name), site);
+  return *group;
+}
+
+template <typename Visit>
+void Host::each_group(Visit visit) {
+  std::shared_lock lock(groups_mutex_);
+  for (const auto& [name, group] : groups_) visit(*group);
+}
+
+void Host::submit(const exchange::GroupRef& ref, Ref<exchange::Exchange> exchange) {
+  group(ref.application_group, ref.site).submit(std::move(exchange));
+}
+
+void Host::preload(const exchange::Preload& preload) { group(preload.application_group, preload.site).preload(preload); }
+
+void Host::report_timeout(const exchange::GroupRef& ref) { group(ref.application_group, ref.site).report_timeout(); }
+
+void Host::begin_stop(bool graceful) {
+  each_group([graceful](Group& group) { group.begin_stop(graceful); });
+}
+
+bool Host::all_ended() {
+  bool ended = true;
+  each_group([&ended](Group& group) { ended = group.reap() && ended; });
+  return ended;
+}
+
+bool Host::shutdown(milliseconds limit) {
+  {
+    std::lock_guard lock(supervisor_mutex_);
+    ending_ = true;
+  }
+  supervisor_wake_.notify_all();
+  supervisor_.join();
+  const auto start = Clock::now();
+  const auto asked = limit / 2;
+  each_group([asked](Group& group) { group.end_all(false, static_cast<uint32_t>((asked * 4 / 5).count())); });
+  bool forced = false;
+  while (!all_ended()) {
+    const auto waited = Clock::now() - start;
+    if (waited >= limit) return false;
+    if (!forced && waited >= asked) {
+      forced = true;
+      each_group([](Group& group) { group.end_all(true, 0); });
+    }
+    std::this_thread::sleep_for(milliseconds(2));
+  }
+  return true;
+}
+
+void Host::supervise() {
+  pthread_setname_np(pthread_self(), "nwsgi-super");
+  std::unique_lock lock(supervisor_mutex_);
+  while (!supervisor_wake_.wait_for(lock, kTick, [this] { return ending_; })) {
+    lock.unlock();
+    const auto now = Clock::now();
+    each_group([now](Group& group) { group.tick(now); });
+    lock.lock();
+  }
+}
+
+const char* Host::runtime_version() const { return linked_node_version(); }
+
+}  // namespace nwsgi::runtime

@@ -1,0 +1,115 @@
+/**
+ * The only file that touches the native bridge. Everything else in the gateway depends on the {@link NativeBridge}
+ * interface and can be given another implementation in a unit test.
+ *
+ * All functions are called on the thread of the environment. Handles are numbers that name one request of this
+ * environment; a handle whose request is over is recognised (slot and generation), so a late call returns
+ * {@link OVER} and can never touch another request.
+ */
+
+/** Event bits of one envelope; they may be combined. Same values as `exchange::Event` in native/exchange/exchange.h. */
+export const Event = {
+  /** A new request: `offset` and `length` say where its record lies. */
+  Request: 1,
+  /** {@link NativeBridge.read} has something new: bytes, the end or an error. */
+  Body: 2,
+  /** Queued output fell below the low-water mark; writing may go on. */
+  Writable: 4,
+  /** The client left or the server gave up; see {@link NativeBridge.abortReason}. */
+  Aborted: 8,
+  /** Together with Request: a body was announced. */
+  HasBody: 16,
+} as const;
+
+/** A call came too late: the request is over. */
+export const OVER = -1;
+/** `write` results above this many bytes ask the caller to wait for {@link Event.Writable}. */
+export const HIGH_WATER = 128 * 1024;
+
+/** Results of {@link NativeBridge.read} that are not bytes. */
+export const ReadPending = 0;
+export const ReadEnd = 1;
+export const ReadError = 2;
+
+/** Log levels, httpd's numbers. */
+export const LogLevel = { critical: 2, error: 3, warning: 4, notice: 5, info: 6, debug: 7 } as const;
+export type LogLevelNumber = (typeof LogLevel)[keyof typeof LogLevel];
+
+/** Number of values that one envelope takes: handle, events, offset, length. */
+export const ENVELOPE_STRIDE = 4;
+
+export interface NativeBridge {
+  /** Version of this interface; {@link BRIDGE_ABI}. */
+  readonly abi: number;
+  /** JSON text of {@link BridgeConfig}. */
+  readonly config: string;
+  /**
+   * Registers the turn callback. Native code writes the records of up to 64 requests into `records` and one envelope
+   * of {@link ENVELOPE_STRIDE} numbers for each into `envelopes`, then calls `onTurn(count)`. `offset` is -1 for a
+   * record too large for `records`: fetch it with {@link record}. `onTurn` must not throw. Called again at once while more is queued,
+   * at most a few times before the event loop runs on.
+   */
+  attach(records: Uint8Array, envelopes: Float64Array, onTurn: (count: number) => void): void;
+  /** The record of a request as a latin-1 string; '' when it is over. */
+  record(handle: number): string;
+
+  /** Head, one optional block and the end in one call. A string is sent as UTF-8. 0, or OVER. */
+  respond(handle: number, head: string, body?: Uint8Array | string): number;
+  /** Hands over the head: `"200 OK\nName:value\n"`, latin-1, already validated, no control characters but the `\n`. 0, or OVER. */
+  head(handle: number, head: string): number;
+  /** Queues one block (copied). Returns the bytes queued and not yet written, or OVER. */
+  write(handle: number, chunk: Uint8Array | string): number;
+  /** Queues `length` bytes of a file from `offset` (descriptor is duplicated; -1 for offset: its current position; -1 for length: to its end). Returns the bytes that will be sent, or OVER; throws when the descriptor cannot be used. */
+  sendFile(handle: number, fd: number, offset: number, length: number): number;
+  /** Size in bytes and current position of a regular file, or null if `fd` is none. */
+  fileInfo(fd: number): { size: number; position: number } | null;
+  /** Sends a 1xx response, packed like a head. 0, or OVER. */
+  interim(handle: number, head: string): number;
+  /** The response is complete. 0, or OVER. */
+  end(handle: number): number;
+  /** The response stays incomplete and will look so to the client. 0, or OVER. */
+  abort(handle: number): number;
+  /** No head was sent: the server answers with `status` and its own error page. 0, or OVER. */
+  fail(handle: number, status: number, code: string, message: string): number;
+  /** Every request has to be released once the gateway has no more use for the handle; it is invalid from then on. */
+  release(handle: number): void;
+
+  /** Body bytes (at most `most`), or ReadPending / ReadEnd / ReadError. */
+  read(handle: number, most: number): Uint8Array | number;
+  /** Why `read` returned ReadError. */
+  bodyError(handle: number): string;
+  /** 0 not aborted, 1 the client left, 2 request time-out, 3 the server stops. */
+  abortReason(handle: number): number;
+
+  /** Writes to the request's error log; handle 0: to the log of the site. */
+  log(handle: number, level: LogLevelNumber, text: string): void;
+
+  /** All preloads are done, `failure` names what did not load ('' for none). */
+  ready(failure: string): void;
+  /** A script did not load: the environment is replaced when it is asked for again after a pause, or when the file changes. */
+  loadFailed(script: string): void;
+  /** The script is to be watched: when its file changes, a fresh environment replaces this one. */
+  watch(script: string, callable: string): void;
+  /** Registers what runs when the environment is to stop; it calls {@link stopped} when it is done. `reason` is a word for logs. */
+  onStop(callback: (reason: string, milliseconds: number) => void): void;
+  /** The stop callback is done; the environment ends at once. */
+  stopped(): void;
+}
+
+/** What the host tells an environment at its start. */
+export interface BridgeConfig {
+  /** Application group, as expanded by the server. */
+  applicationGroup: string;
+  /** Process group; '' when embedded in an Apache child. */
+  processGroup: string;
+  /** What the server calls itself, e.g. "Apache/2.4.62 (Debian)". */
+  serverSoftware: string;
+  /** Version of nwsgi. */
+  version: string;
+  /** Scripts to load before `ready` is called. */
+  preload: { script: string; callable: string; reloading: boolean }[];
+  /** A Node binary for child_process.fork; '' when none was found. */
+  execPath: string;
+}
+
+export const BRIDGE_ABI = 1;
