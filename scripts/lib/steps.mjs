@@ -79,7 +79,8 @@ export async function run(log, command, args, options = {}) {
 }
 
 function excerpt(file) {
-  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  // Compiler command lines are longer than any message.
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n').filter((line) => line.length < 400);
   const first = lines.findIndex((line) => /\berror( TS\d+)?:|undefined reference|CMake Error|^E: /i.test(line));
   const chosen = first >= 0 && lines.length - first > 30 ? lines.slice(first, first + 30) : lines.slice(-30);
   return chosen.map((line) => `    ${line}`).join('\n');

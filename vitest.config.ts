@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config';
+
+const httpd = {
+  pool: 'forks',
+  // A server, its clients and the test itself share two cores.
+  maxWorkers: 2,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+} as const;
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], environment: 'node' } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          exclude: ['test/integration/soak/**'],
+          environment: 'node',
+          ...httpd,
+        },
+      },
+      {
+        test: {
+          name: 'soak',
+          include: ['test/integration/soak/**/*.test.ts'],
+          environment: 'node',
+          ...httpd,
+          maxWorkers: 1,
+          testTimeout: 600_000,
+        },
+      },
+    ],
+  },
+});
