@@ -1,0 +1,133 @@
+/** Loads scripts and finds their callables; each script once for each environment. */
+import { access, constants, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
+import type { CatalogueEntry } from './errors.js';
+import { show } from './head.js';
+import { prepareHooks } from './hooks-install.js';
+import { formatOf } from './module-format.js';
+import { LogLevel } from './native.js';
+import type { NativeBridge } from './native.js';
+import type { WsgiApplication } from './types.js';
+
+/** Why a request for a script cannot be served. */
+export interface LoadFailure {
+  problem: CatalogueEntry;
+  error: unknown;
+  status: number;
+}
+
+type Exports = Record<string, unknown>;
+
+interface Script {
+  module: Promise<Exports | LoadFailure>;
+  watched: boolean;
+}
+
+export class AppLoader {
+  readonly #bridge: NativeBridge;
+  readonly #scripts = new Map<string, Script>();
+  readonly #callables = new Map<string, WsgiApplication>();
+  // Nearly all environments serve one application: the last one is looked at first.
+  #lastScript = '';
+  #lastCallable = '';
+  #last: WsgiApplication | undefined;
+
+  constructor(bridge: NativeBridge) {
+    this.#bridge = bridge;
+  }
+
+  /** The callable, if it is loaded. */
+  ready(script: string, callable: string): WsgiApplication | undefined {
+    if (this.#last !== undefined && script === this.#lastScript && callable === this.#lastCallable) return this.#last;
+    const application = this.#callables.get(`${callable}\0${script}`);
+    if (application !== undefined) {
+      this.#last = application;
+      this.#lastScript = script;
+      this.#lastCallable = callable;
+    }
+    return application;
+  }
+
+  /** Loads the script, unless that has begun already, and returns its callable or the reason why there is none. */
+  async load(script: string, callable: string, reloading: boolean): Promise<WsgiApplication | LoadFailure> {
+    let entry = this.#scripts.get(script);
+    if (entry === undefined) {
+      entry = { module: this.#import(script), watched: false };
+      this.#scripts.set(script, entry);
+    }
+    const exports = await entry.module;
+    if (isFailure(exports)) {
+      // Nothing of a missing file is in the module cache, so that a later request may try again.
+      if (exports.problem === Problem.scriptMissing) this.#scripts.delete(script);
+      return exports;
+    }
+    const application = findCallable(exports, callable);
+    if (typeof application !== 'function') {
+      this.#bridge.loadFailed(script);
+      return { problem: Problem.callableMissing, error: missing(script, callable, application, exports), status: 500 };
+    }
+    this.#callables.set(`${callable}\0${script}`, application as WsgiApplication);
+    if (reloading && !entry.watched) {
+      entry.watched = true;
+      this.#bridge.watch(script, callable);
+    }
+    return application as WsgiApplication;
+  }
+
+  /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
+  async preload(scripts: readonly { script: string; callable: string; reloading: boolean }[]): Promise<string> {
+    const failed: string[] = [];
+    for (const { script, callable, reloading } of scripts) {
+      const outcome = await this.load(script, callable, reloading);
+      if (typeof outcome === 'function') continue;
+      this.#bridge.log(0, LogLevel.error, logText(outcome.problem, `script ${script}, callable ${callable}`, outcome.error));
+      failed.push(script);
+    }
+    return failed.length === 0 ? '' : `${Problem.preloadFailed.code} ${Problem.preloadFailed.title}: ${failed.join(', ')}`;
+  }
+
+  async #import(script: string): Promise<Exports | LoadFailure> {
+    try {
+      await access(script, constants.R_OK);
+    } catch (error) {
+      return { problem: Problem.scriptMissing, error: new NwsgiError(Problem.scriptMissing, `${script} cannot be read`, { cause: error }), status: 404 };
+    }
+    try {
+      const source = await readFile(script, 'utf8');
+      const format = formatOf(script, source);
+      prepareHooks(script, source, format);
+      if (format === 'commonjs') {
+        const exported: unknown = createRequire(script)(script);
+        return isObject(exported) ? exported : { default: exported };
+      }
+      return (await import(pathToFileURL(script).href)) as Exports;
+    } catch (error) {
+      this.#bridge.loadFailed(script);
+      return { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 };
+    }
+  }
+}
+
+function isObject(value: unknown): value is Exports {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+function isFailure(value: Exports | LoadFailure): value is LoadFailure {
+  return typeof value.status === 'number' && isObject(value.problem) && 'error' in value;
+}
+
+/** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */
+function findCallable(exports: Exports, callable: string): unknown {
+  if (exports[callable] !== undefined) return exports[callable];
+  const fallback = exports.default;
+  if (callable === 'default') return fallback;
+  return isObject(fallback) ? fallback[callable] : undefined;
+}
+
+function missing(script: string, callable: string, found: unknown, exports: Exports): NwsgiTypeError {
+  const names = Object.keys(exports).slice(0, 10).join(', ') || 'nothing';
+  const what = found === undefined ? `does not export ${show(callable)}; it exports ${names}` : `exports ${show(callable)} as ${show(found)}, not as a function`;
+  return new NwsgiTypeError(Problem.callableMissing, `${script} ${what}`);
+}

@@ -1,0 +1,144 @@
+/** The page that a developer sees when a request fails and WSGIErrorPage says "Development". Never sent otherwise. */
+import { stackOf, summary } from './errors.js';
+import type { CatalogueEntry } from './errors.js';
+import { excerptFor } from './source-excerpt.js';
+import type { Excerpt } from './source-excerpt.js';
+
+export interface PageInput {
+  problem: CatalogueEntry;
+  error: unknown;
+  environ: Readonly<Record<string, unknown>> | undefined;
+  status: number;
+}
+
+export interface Page {
+  /** Packed for the bridge. */
+  head: string;
+  body: string;
+}
+
+const REASONS: Readonly<Record<number, string>> = { 404: 'Not Found', 500: 'Internal Server Error', 503: 'Service Unavailable' };
+const SECRET = /authorization|cookie|passw|secret|token|api_?key/i;
+const LONGEST_VALUE = 500;
+
+export function pageFor(input: PageInput): Page {
+  const html = prefersHtml(String(input.environ?.HTTP_ACCEPT ?? ''));
+  const body = html ? htmlPage(input) : textPage(input);
+  const lines = [
+    `${input.status} ${REASONS[input.status] ?? 'Error'}`,
+    `Content-Type:text/${html ? 'html' : 'plain'}; charset=utf-8`,
+    `Content-Length:${Buffer.byteLength(body)}`,
+    'Cache-Control:no-store',
+    'X-Content-Type-Options:nosniff',
+    ...(html ? ["Content-Security-Policy:default-src 'none'; style-src 'unsafe-inline'"] : []),
+  ];
+  return { head: `${lines.join('\n')}\n`, body };
+}
+
+/** HTML unless the client asks for plain text or JSON more than for HTML. */
+export function prefersHtml(accept: string): boolean {
+  let html = -1;
+  let other = 0;
+  for (const part of accept.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = part.split(';').map((text) => text.trim());
+    const quality = parameters.find((text) => text.startsWith('q='));
+    const q = quality === undefined ? 1 : Number.parseFloat(quality.slice(2)) || 0;
+    if (type === 'text/html' || type === 'application/xhtml+xml') html = Math.max(html, q);
+    else if (type === 'text/plain' || type === 'application/json' || type.endsWith('+json')) other = Math.max(other, q);
+  }
+  return html >= 0 ? html >= other && html > 0 : other === 0;
+}
+
+export function escapeHtml(text: string): string {
+  const named: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+  return text.replace(/[&<>"']/g, (character) => named[character] as string);
+}
+
+/** A value of the environ for display: secrets are hidden, long values are cut. */
+export function shown(key: string, value: unknown): string {
+  if (SECRET.test(key)) return '(hidden)';
+  if (typeof value === 'string') return value.length > LONGEST_VALUE ? `${value.slice(0, LONGEST_VALUE)}… (${value.length} characters)` : value;
+  if (Array.isArray(value)) return JSON.stringify(value);
+  if (typeof value === 'object' && value !== null) return '(object)';
+  return typeof value === 'function' ? '(function)' : String(value);
+}
+
+function rows(environ: PageInput['environ'], wanted: (key: string) => boolean): [string, string][] {
+  if (environ === undefined) return [];
+  // The signal is an accessor: it is not created for the page.
+  const keys = Object.keys(environ).filter((key) => key !== 'nwsgi.signal' && wanted(key));
+  return keys.sort().map((key) => [key, shown(key, environ[key])]);
+}
+
+function headerName(key: string): string {
+  return key
+    .slice(5)
+    .toLowerCase()
+    .replace(/(^|_)(\w)/g, (_all, dash: string, letter: string) => (dash === '' ? '' : '-') + letter.toUpperCase());
+}
+
+function requestLine(environ: PageInput['environ']): string {
+  return `${String(environ?.REQUEST_METHOD ?? '')} ${String(environ?.REQUEST_URI ?? environ?.PATH_INFO ?? '')} ${String(environ?.SERVER_PROTOCOL ?? '')}`.trim();
+}
+
+function versions(environ: PageInput['environ']): string {
+  return `nwsgi ${String(environ?.['nwsgi.version'] ?? '?')} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${String(environ?.SERVER_SOFTWARE ?? 'unknown server')}`;
+}
+
+function textPage(input: PageInput): string {
+  const excerpt = excerptFor(input.error);
+  const parts = [
+    `${summary(input.error)}`,
+    '',
+    `${input.problem.code} ${input.problem.title}`,
+    input.problem.remedy,
+    '',
+    stackOf(input.error),
+  ];
+  if (excerpt !== undefined) {
+    parts.push('', `${excerpt.file}:${excerpt.line}`);
+    for (const { number, text, hit } of excerpt.lines) parts.push(`${hit ? '>' : ' '} ${String(number).padStart(5)} | ${text}`);
+  }
+  parts.push('', requestLine(input.environ), '', versions(input.environ), '');
+  return parts.join('\n');
+}
+
+const STYLE = `:root{color-scheme:light dark;--fg:#1c1e21;--bg:#fff;--dim:#5f6672;--line:#d9dde3;--code:#f5f6f8;--hit:#ffe3e0;--red:#b3261e}
+@media(prefers-color-scheme:dark){:root{--fg:#e4e6ea;--bg:#17191c;--dim:#9aa2ae;--line:#33373d;--code:#1f2226;--hit:#4a2320;--red:#ff8a80}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:70rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg)}
+h1{font-size:1.35rem;margin:.2rem 0;color:var(--red);overflow-wrap:anywhere;white-space:pre-wrap}h2{font-size:1rem;margin:1.6rem 0 .4rem}
+p{margin:.3rem 0}.dim{color:var(--dim)}pre{margin:0;padding:.7rem;overflow-x:auto;background:var(--code);border:1px solid var(--line);border-radius:6px;font:.85rem/1.45 ui-monospace,monospace}
+.hit{background:var(--hit);display:block}.line{display:block}table{border-collapse:collapse;width:100%;font-size:.85rem}
+th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}th{font-weight:600;width:16rem}
+td{font-family:ui-monospace,monospace}@media(max-width:40rem){th,td{display:block;width:auto;border:0;padding:0}td{border-bottom:1px solid var(--line);padding-bottom:.3rem}}`;
+
+function table(entries: readonly [string, string][]): string {
+  const body = entries.map(([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(value)}</td></tr>`);
+  return `<table>${body.join('')}</table>`;
+}
+
+function code(excerpt: Excerpt): string {
+  const lines = excerpt.lines.map(
+    ({ number, text, hit }) => `<span class="${hit ? 'hit' : 'line'}">${String(number).padStart(5)}  ${escapeHtml(text)}</span>`,
+  );
+  return `<h2>${escapeHtml(`${excerpt.file}:${excerpt.line}`)}</h2><pre>${lines.join('')}</pre>`;
+}
+
+function htmlPage({ problem, error, environ, status }: PageInput): string {
+  const title = summary(error);
+  const excerpt = excerptFor(error);
+  const headers = rows(environ, (key) => key.startsWith('HTTP_')).map(([key, value]): [string, string] => [headerName(key), value]);
+  return `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${status}: ${escapeHtml(title)}</title><style>${STYLE}</style></head>
+<body><p class="dim">${escapeHtml(requestLine(environ))}</p>
+<h1>${escapeHtml(title)}</h1>
+<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${escapeHtml(problem.remedy)}</p>
+${excerpt === undefined ? '' : code(excerpt)}
+<h2>Stack</h2><pre>${escapeHtml(stackOf(error))}</pre>
+<h2>Request headers</h2>${table(headers)}
+<h2>environ</h2>${table(rows(environ, (key) => !key.startsWith('HTTP_')))}
+<p class="dim">${escapeHtml(versions(environ))}</p>
+<p class="dim">You see this page because of “WSGIErrorPage Development”. Visitors must not: it shows source code.</p>
+</body></html>
+`;
+}

@@ -1,0 +1,18 @@
+/** Wires the parts of the gateway together; called once for each environment by bootstrap.cts. */
+import { AppLoader } from './app-loader.js';
+import { Dispatcher } from './dispatcher.js';
+import type { BridgeConfig, NativeBridge } from './native.js';
+import { setUpProcess } from './process-setup.js';
+import { stop } from './stop.js';
+
+export async function start(bridge: NativeBridge): Promise<void> {
+  const config = JSON.parse(bridge.config) as BridgeConfig;
+  const output = setUpProcess(bridge, config);
+  const loader = new AppLoader(bridge);
+  const dispatcher = new Dispatcher(bridge, loader, config.version);
+  bridge.onStop((reason, milliseconds) => {
+    void stop(bridge, dispatcher, output, reason, milliseconds).finally(() => bridge.stopped());
+  });
+  dispatcher.attach();
+  bridge.ready(await loader.preload(config.preload));
+}

@@ -1,0 +1,21 @@
+/** What application authors import from `nwsgi`. */
+export type {
+  Chunk,
+  Environ,
+  ErrorStream,
+  FileHandleLike,
+  FileLike,
+  FileSource,
+  FileWrapper,
+  Header,
+  InputStream,
+  StartResponse,
+  Write,
+  WsgiApplication,
+  WsgiBody,
+  WsgiResult,
+} from './types.js';
+export type { CatalogueEntry, Severity } from './errors.js';
+export { errorCatalogue, NwsgiError, NwsgiTypeError } from './errors.js';
+export { pathInfo, requestUri } from './url.js';
+export { validator } from './validator.js';

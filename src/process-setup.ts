@@ -1,0 +1,93 @@
+/**
+ * Makes `process` safe to hand to an application: what it does to it must not reach the server that the environment
+ * lives in, and what it prints goes to the log.
+ */
+import { Writable } from 'node:stream';
+import { LineBuffer } from './error-stream.js';
+import { logText, Problem } from './errors.js';
+import { LogLevel } from './native.js';
+import type { BridgeConfig, LogLevelNumber, NativeBridge } from './native.js';
+
+/** What ends when the environment does. */
+export interface ProcessOutput {
+  flush(): void;
+}
+
+export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): ProcessOutput {
+  // These internal listeners install signal handlers for process.on('SIGTERM', …). Signals belong to the server.
+  process.removeAllListeners('newListener');
+  process.removeAllListeners('removeListener');
+  if (config.execPath !== '') {
+    process.execPath = config.execPath;
+    process.argv[0] = config.execPath;
+  }
+  process.env = privateEnvironment(process.env);
+  const out = redirect('stdout', bridge, LogLevel.notice);
+  const err = redirect('stderr', bridge, LogLevel.error);
+  reportUncaught(bridge);
+  return {
+    flush() {
+      out.flush();
+      err.flush();
+    },
+  };
+}
+
+/** A copy that treats assignments as Node's own does: values become strings, keys are strings. */
+export function privateEnvironment(original: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const refuse = (key: string | symbol): void => {
+    if (typeof key === 'symbol') throw new TypeError('Cannot convert a Symbol value to a string');
+  };
+  return new Proxy<NodeJS.ProcessEnv>(
+    { ...original },
+    {
+      set(target, key, value) {
+        refuse(key);
+        target[key as string] = String(value);
+        return true;
+      },
+      defineProperty(target, key, descriptor) {
+        refuse(key);
+        if ('get' in descriptor || 'set' in descriptor) throw new TypeError("'process.env' does not accept an accessor (getter/setter) descriptor");
+        target[key as string] = String(descriptor.value);
+        return true;
+      },
+    },
+  );
+}
+
+class LogStream extends Writable {
+  constructor(lines: LineBuffer) {
+    super({
+      decodeStrings: false,
+      write(chunk: string | Buffer, _encoding, done) {
+        lines.write(typeof chunk === 'string' ? chunk : chunk.toString());
+        done();
+      },
+    });
+  }
+}
+
+function redirect(name: 'stdout' | 'stderr', bridge: NativeBridge, level: LogLevelNumber): LineBuffer {
+  const lines = new LineBuffer((line) => bridge.log(0, level, line));
+  let stream: Writable | undefined;
+  // Created on first use, as Node does: many applications never print.
+  Object.defineProperty(process, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => (stream ??= Object.assign(new LogStream(lines), { fd: name === 'stdout' ? 1 : 2, isTTY: false })),
+    set: (value: Writable) => {
+      stream = value;
+    },
+  });
+  return lines;
+}
+
+/** The monitor sees the error without taking part in its handling, so that an application's own handlers still decide. */
+function reportUncaught(bridge: NativeBridge): void {
+  process.on('uncaughtExceptionMonitor', (error: unknown, origin: string) => {
+    if (process.listenerCount('uncaughtException') > 0) return;
+    const problem = origin === 'unhandledRejection' ? Problem.unhandledRejection : Problem.uncaughtException;
+    bridge.log(0, LogLevel.critical, logText(problem, 'outside of any request', error));
+  });
+}
