@@ -69,7 +69,7 @@ export interface NativeBridge {
   end(handle: number): number;
   /** The response stays incomplete and will look so to the client. 0, or OVER. */
   abort(handle: number): number;
-  /** No head was sent: the server answers with `status` and its own error page. 0, or OVER. */
+  /** No head was sent: the server answers with `status` and its own error page; it logs nothing, the caller has. 0, or OVER. */
   fail(handle: number, status: number, code: string, message: string): number;
   /** Every request has to be released once the gateway has no more use for the handle; it is invalid from then on. */
   release(handle: number): void;

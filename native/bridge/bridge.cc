@@ -126,6 +126,7 @@ Napi::Value fail(Info info) {
   failure.status = info[1].ToNumber().Int32Value();
   failure.code = to_utf8(info[2]);
   failure.message = to_utf8(info[3]);
+  failure.logged = true;  // the gateway has written more about it (stack, script) than fits here
   exchange->fail(std::move(failure));
   return number(info, 0);
 }
