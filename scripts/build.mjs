@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { setUp, testPackages } from './lib/setup.mjs';
 import { main } from './lib/steps.mjs';
 
+
+
 await main(async () => {
   const { values } = parseArgs({
     options: { native: { type: 'boolean' }, typescript: { type: 'boolean' }, target: { type: 'string' } },

@@ -15,31 +15,6 @@ import { bold, dim, main, UserError } from './lib/steps.mjs';
 
 const apache = '/usr/sbin/apache2';
 
-await main(async () => {
-  const options = readOptions();
-  await assertNotRunning(options);
-  const { libnode } = await setUp();
-  await assertPortIsFree(options);
-
-  const folder = makeServerRoot('nwsgi-start-');
-  const record = recordFile(options);
-  try {
-    const config = writeConfiguration(folder, options);
-    const server = startApache(folder, config);
-    mkdirSync(cache, { recursive: true });
-    writeFileSync(record, JSON.stringify({ pid: server.child.pid, url: options.url }));
-    const answer = await waitUntilReady(server, options);
-    announce(options, libnode, folder, answer);
-    const status = await server.exited;
-    if (!server.stopping) throw new UserError(`Apache ended (${status}). Its log ends with:\n${tail(folder)}`);
-    console.log('Stopped.');
-    return 0;
-  } finally {
-    rmSync(record, { force: true });
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
-
 function readOptions() {
   let values;
   try {
@@ -193,3 +168,28 @@ function tail(folder) {
   const lines = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-20) : [];
   return lines.map((line) => `    ${line}`).join('\n');
 }
+
+await main(async () => {
+  const options = readOptions();
+  await assertNotRunning(options);
+  const { libnode } = await setUp();
+  await assertPortIsFree(options);
+
+  const folder = makeServerRoot('nwsgi-start-');
+  const record = recordFile(options);
+  try {
+    const config = writeConfiguration(folder, options);
+    const server = startApache(folder, config);
+    mkdirSync(cache, { recursive: true });
+    writeFileSync(record, JSON.stringify({ pid: server.child.pid, url: options.url }));
+    const answer = await waitUntilReady(server, options);
+    announce(options, libnode, folder, answer);
+    const status = await server.exited;
+    if (!server.stopping) throw new UserError(`Apache ended (${status}). Its log ends with:\n${tail(folder)}`);
+    console.log('Stopped.');
+    return 0;
+  } finally {
+    rmSync(record, { force: true });
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

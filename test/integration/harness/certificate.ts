@@ -1,22 +1,11 @@
-/** A certificate for localhost that is made once in a test process. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-export interface Certificate {
-  certificate: string;
-  key: string;
-}
-
-let made: Certificate | undefined;
-
-/** Files of a self-signed certificate for localhost and 127.0.0.1. */
-export function selfSignedCertificate(): Certificate {
-  if (made) return made;
-  const folder = mkdtempSync(join(tmpdir(), 'nwsgi-cert-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const files = { certificate: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+/** Makes a self-signed certificate for localhost and 127.0.0.1 in a folder, unless it is there. */
+export function selfSignedCertificate(folder: string): { certificate: string; key: string } {
+  const files = { certificate: join(folder, 'certificate.pem'), key: join(folder, 'key.pem') };
+  if (existsSync(files.certificate)) return files;
   execFileSync(
     'openssl',
     [
@@ -26,6 +15,5 @@ export function selfSignedCertificate(): Certificate {
     ],
     { stdio: 'pipe' },
   );
-  made = files;
   return files;
 }

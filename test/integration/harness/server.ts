@@ -18,6 +18,9 @@ import { childProcesses, residentBytes, sessionProcesses } from './processes.js'
 import { RawClient } from './raw-client.js';
 import { sleep, waitFor } from './wait.js';
 
+/** The native parts are instrumented (npm run test:sanitize): memory and time are not those of a real server. */
+export const sanitized = process.env.NWSGI_TEST_SANITIZE === '1';
+
 export const projectRoot = resolvePath(dirname(fileURLToPath(import.meta.url)), '../../..');
 const fixtures = join(projectRoot, 'test', 'fixtures', 'apps');
 const apache = '/usr/sbin/apache2';
@@ -304,7 +307,7 @@ export class HttpdServer {
   #virtualHost(host: Host, index: number): string[] {
     const lines = [`<VirtualHost 127.0.0.1:${this.ports[index]}>`, `ServerName ${host.name ?? 'localhost'}`];
     if (host.tls) {
-      const { certificate, key } = selfSignedCertificate();
+      const { certificate, key } = selfSignedCertificate(this.root);
       lines.push('SSLEngine on', `SSLCertificateFile "${certificate}"`, `SSLCertificateKeyFile "${key}"`);
     }
     if (host.http2) lines.push(`Protocols ${host.tls ? 'h2' : 'h2c'} http/1.1`);
@@ -379,9 +382,14 @@ export class HttpdServer {
 
 /** Servers that run; whatever a test file leaves behind ends with its process. */
 const liveServers = new Set<HttpdServer>();
-process.on('exit', () => {
-  for (const server of liveServers) if (server.running) for (const { pid } of sessionProcesses(server.pid)) signal(pid, 'SIGKILL');
-});
+const endAll = () => {
+  for (const server of liveServers) {
+    if (server.running) for (const { pid } of sessionProcesses(server.pid)) signal(pid, 'SIGKILL');
+    server.dispose();
+  }
+};
+process.on('exit', endAll);
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
 
 function signal(pid: number, name: NodeJS.Signals): void {
   try {

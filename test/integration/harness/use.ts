@@ -10,7 +10,7 @@ export const mpms: readonly Mpm[] = (['event', 'worker', 'prefork'] as const).fi
 
 /** A block of tests for every MPM. */
 export function describeEachMpm(title: string, body: (mpm: Mpm) => void): void {
-  describe.each(mpms.map((mpm) => ({ mpm })))(`${title} ($mpm)`, ({ mpm }) => body(mpm));
+  describe.each(mpms)(`${title} (%s)`, (mpm) => body(mpm));
 }
 
 /**
