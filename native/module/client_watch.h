@@ -1,0 +1,43 @@
+// Waits for the client's connection and the application at once.
+#pragma once
+
+#include <httpd.h>
+
+#include <chrono>
+
+#include "exchange/exchange.h"
+
+namespace nwsgi::httpd_side {
+
+class ClientWatch {
+ public:
+  explicit ClientWatch(request_rec* r);
+  ~ClientWatch();
+  ClientWatch(const ClientWatch&) = delete;
+  ClientWatch& operator=(const ClientWatch&) = delete;
+
+  enum class Event {
+    kNothing,   // the time has come
+    kWork,      // the application may have something
+    kReadable,  // bytes of the client may be there
+    kHalfClosed,  // the client will send nothing more
+    kGone,      // the connection is broken
+  };
+
+  // From now on news of the exchange end a wait().
+  void attach(exchange::Exchange* exchange);
+  // `for_body`: also wake up when the client's body can be read. `mind_half_close`: report it (it stays true for ever).
+  Event wait(std::chrono::milliseconds longest, bool for_body, bool mind_half_close);
+
+  // The connection's Timeout.
+  apr_interval_time_t timeout() const { return timeout_; }
+
+ private:
+  request_rec* const r_;
+  exchange::Exchange* exchange_ = nullptr;
+  int socket_ = -1;   // -1: none that could be watched (HTTP/2 streams)
+  int wake_fd_ = -1;
+  apr_interval_time_t timeout_;
+};
+
+}  // namespace nwsgi::httpd_side

@@ -1,0 +1,114 @@
+// The configuration of the module: what the directives leave behind.
+//
+// Everything here lives in httpd's configuration pool and is read-only once the server runs; the parts that a child
+// fills in lazily (the resolved mounts) belong to storage.cc and are reached through ServerConfig::slots.
+#pragma once
+
+#include <httpd.h>
+#include <http_config.h>
+
+#include <apr_hash.h>
+#include <apr_tables.h>
+
+#include <atomic>
+
+namespace nwsgi::httpd_side {
+
+enum class Flag : signed char { kUnset = -1, kOff = 0, kOn = 1 };
+enum class HeadMapping : signed char { kUnset = -1, kOff, kOn, kAuto };
+
+// Options that a mount or a WSGIImportScript may carry; null and kUnset where not given.
+struct MountOptions {
+  const char* process_group;
+  const char* application_group;
+  const char* callable;
+  Flag pass_authorization;
+};
+
+// One WSGIScriptAlias or WSGIScriptAliasMatch.
+struct Mount {
+  unsigned order;        // position within its server's list
+  const char* url;       // as configured
+  const char* prefix;    // literal mounts: the URL without slashes at its end ("" for "/"); null for a pattern
+  apr_size_t prefix_length;
+  bool below_only;       // "/a/" matches "/a/…" but not "/a"
+  ap_regex_t* pattern;   // null for a literal mount
+  const char* target;    // absolute path; with $n for a pattern
+  bool directory;        // the target holds scripts, the next URL segment names one
+  MountOptions options;
+  const char* where;     // "file:line"
+};
+
+// Mounts with the same prefix that can match at all: the first one of each kind.
+struct PrefixEntry {
+  const Mount* any;         // matches the prefix itself and what is below it
+  const Mount* below_only;  // matches only what is below
+};
+
+// Mounts of one server in configuration order. Literal mounts are found through `prefixes` (one look-up for each
+// segment of the URL, however many mounts there are); patterns have to be tried one by one.
+struct MountTable {
+  unsigned count;
+  apr_hash_t* prefixes;          // prefix → PrefixEntry
+  apr_array_header_t* patterns;  // const Mount*
+};
+
+// One WSGIImportScript, or a mount that is to be loaded at child start.
+struct PreloadEntry {
+  const char* script;
+  const char* callable;  // null: what the server says
+  const char* application_group;
+};
+
+struct ResolvedMount;  // storage.h
+
+struct ServerConfig {
+  MountTable* mounts;
+  const ServerConfig* base;       // the main server's, asked when no mount of a virtual host matches; null there
+  apr_array_header_t* preloads;   // PreloadEntry
+  apr_array_header_t* node_options;  // const char*; main server only
+  // Resolved mounts of this server in this child: own mounts first, then those of `base`. Null until the first one
+  // is resolved. Each server has its own, because <Directory> sections differ between virtual hosts.
+  std::atomic<std::atomic<const ResolvedMount*>*> slots;
+};
+
+struct DirConfig {
+  const char* process_group;
+  const char* application_group;
+  const char* callable;
+  Flag pass_authorization;
+  Flag script_reloading;
+  Flag chunked_request;
+  Flag enable_sendfile;
+  Flag development_errors;
+  HeadMapping map_head;
+  apr_interval_time_t request_timeout;  // -1: not set; 0: none
+};
+
+// What the hooks of one request tell each other; in r->request_config.
+struct RequestState {
+  const Mount* mount;
+  unsigned mount_slot;      // index into ServerConfig::slots
+  unsigned prefix_length;   // literal mounts: bytes of r->uri that are SCRIPT_NAME
+};
+
+void* create_server_config(apr_pool_t* pool, server_rec* server);
+void* merge_server_config(apr_pool_t* pool, void* base, void* add);
+void* create_dir_config(apr_pool_t* pool, char* directory);
+void* merge_dir_config(apr_pool_t* pool, void* base, void* add);
+
+// Gives every virtual host a ServerConfig of its own (httpd lets those without directives of ours share the base's).
+void separate_server_configs(apr_pool_t* pool, server_rec* main_server);
+
+ServerConfig* server_config(const server_rec* server);
+const DirConfig* dir_config(const request_rec* r);
+// The server-wide defaults of the per-directory settings.
+const DirConfig* default_dir_config(const server_rec* server);
+
+// Null unless one of our mounts matched the request.
+RequestState* request_state(const request_rec* r);
+void set_request_state(request_rec* r, RequestState* state);
+
+inline bool is_on(Flag flag, bool otherwise) { return flag == Flag::kUnset ? otherwise : flag == Flag::kOn; }
+
+}  // namespace nwsgi::httpd_side

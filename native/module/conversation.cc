@@ -1,0 +1,202 @@
+#include "module/conversation.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "module/log.h"
+
+namespace nwsgi::httpd_side {
+namespace {
+
+using exchange::AbortReason;
+using exchange::Clock;
+using exchange::End;
+using exchange::Work;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+// Most answers come within this time; only then it pays to watch the client's socket too.
+constexpr milliseconds kShortWait{50};
+// How often the limits are looked at while nothing happens. mod_reqtimeout checks its rates when it is read from.
+constexpr milliseconds kSlice{1000};
+
+}  // namespace
+
+Conversation::Conversation(request_rec* r, const RequestPlan& plan, exchange::ApplicationHost* host,
+                           exchange::Ref<exchange::Exchange> exchange)
+    : r_(r),
+      host_(host),
+      exchange_(std::move(exchange)),
+      group_{plan.application_group, r->server},
+      body_(r, exchange_.get()),
+      writer_(r, exchange_.get(), is_on(plan.settings->enable_sendfile, false)),
+      client_(r),
+      head_timeout_(std::max<apr_interval_time_t>(plan.settings->request_timeout, 0)) {}
+
+Conversation::~Conversation() { exchange_->finish_on_server(); }
+
+int Conversation::run() {
+  body_.prefetch();
+  if (body_.answered_by_filter()) return AP_FILTER_ERROR;
+  if (head_timeout_ != 0) head_deadline_ = Clock::now() + microseconds(head_timeout_);
+  host_->submit(group_, exchange_);
+  bool starved = false;
+  for (;;) {
+    Work work = next_work(starved);
+    if (given_up_ != 0) return give_up(given_up_);
+    if (!work.output.empty() || work.end == End::kComplete) {
+      const ResponseWriter::Outcome outcome = writer_.write(&work.output, work.end);
+      if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
+      if (writer_.ended()) return OK;
+    }
+    if (work.end != End::kOpen) return conclude(work.end);
+    starved = false;
+    if (work.body_wanted) {
+      starved = body_.pump() == RequestBody::Progress::kStarved;
+      if (body_.answered_by_filter()) {
+        exchange_->abort_on_server(AbortReason::kClientGone);
+        return AP_FILTER_ERROR;
+      }
+    }
+    if (!starved) starved_since_ = {};
+  }
+}
+
+Clock::time_point Conversation::wait_until(milliseconds longest) const {
+  const Clock::time_point until = Clock::now() + longest;
+  if (head_timeout_ == 0 || writer_.head_taken()) return until;
+  return std::min(until, head_deadline_);
+}
+
+Work Conversation::next_work(bool starved) {
+  if (!starved && !watching_) {
+    Work work = exchange_->wait_on_server(wait_until(kShortWait));
+    if (work.any()) return work;
+    watching_ = true;
+  }
+  return watch(starved);
+}
+
+// Waits for the application, the client and the clock, until one of them asks for something.
+Work Conversation::watch(bool starved) {
+  client_.attach(exchange_.get());
+  // Once the client has closed its side while its body is still being read, that is old news.
+  bool mind_half_close = true;
+  for (;;) {
+    Work work = exchange_->poll_on_server();
+    if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved)) return work;
+    if (!limits_hold(starved)) return Work{};
+    const auto left = std::chrono::ceil<milliseconds>(wait_until(kSlice) - Clock::now());
+    const Clock::time_point before = Clock::now();
+    const ClientWatch::Event event = client_.wait(left, starved, mind_half_close && !starved);
+    // A client that is slow to send must not use up the application's time.
+    if (starved && head_timeout_ != 0) head_deadline_ += Clock::now() - before;
+    switch (event) {
+      case ClientWatch::Event::kWork:
+        break;
+      case ClientWatch::Event::kNothing:
+        if (!starved) break;
+        [[fallthrough]];  // mod_reqtimeout enforces its rates on reads
+      case ClientWatch::Event::kReadable:
+        return exchange_->poll_on_server();
+      case ClientWatch::Event::kHalfClosed:
+        // Bytes sent before the close may still be on their way through the filters: take them, or find out that the
+        // rest of the body will never come. With all of the body there, the client just hung up.
+        if (body_.finished() || body_.failed()) {
+          client_left();
+          return Work{};
+        }
+        if (body_.pump() == RequestBody::Progress::kFailed) break;
+        mind_half_close = body_.finished();
+        break;
+      case ClientWatch::Event::kGone:
+        client_left();
+        return Work{};
+    }
+  }
+}
+
+bool Conversation::limits_hold(bool starved) {
+  const Clock::time_point now = Clock::now();
+  if (starved) {
+    if (starved_since_ == Clock::time_point{}) starved_since_ = now;
+    if (now - starved_since_ > microseconds(client_.timeout())) {
+      body_.time_out();
+      starved_since_ = {};
+    }
+    return true;
+  }
+  if (head_timeout_ == 0 || writer_.head_taken() || now < head_deadline_) return true;
+  exchange_->abort_on_server(AbortReason::kTimeout);
+  host_->report_timeout(group_);
+  log_request(r_, APLOG_ERR, 0, Code::kRequestTimeout,
+              "the application did not begin its answer within WSGIRequestTimeout (%" APR_TIME_T_FMT
+              " ms); the client gets 504. Look for a promise that never settles, or raise the limit",
+              head_timeout_ / 1000);
+  given_up_ = HTTP_GATEWAY_TIME_OUT;
+  return false;
+}
+
+void Conversation::client_left() {
+  exchange_->abort_on_server(AbortReason::kClientGone);
+  log_request(r_, APLOG_INFO, 0, Code::kClientGone, "the client left before the answer was complete");
+  r_->connection->aborted = 1;
+  r_->connection->keepalive = AP_CONN_CLOSE;
+  given_up_ = HTTP_REQUEST_TIME_OUT;  // never sent: only the log sees it
+}
+
+int Conversation::give_up(int status) { return r_->connection->aborted || writer_.head_taken() ? OK : status; }
+
+int Conversation::after_write(ResponseWriter::Outcome outcome) {
+  switch (outcome) {
+    case ResponseWriter::Outcome::kFilterError:
+      exchange_->abort_on_server(AbortReason::kClientGone);
+      return AP_FILTER_ERROR;
+    case ResponseWriter::Outcome::kBadHead:
+      exchange_->abort_on_server(AbortReason::kServerStopping);
+      log_request(r_, APLOG_ERR, 0, Code::kBadHead,
+                  "the gateway handed over a response head that is malformed; this is a fault of nwsgi, please report it");
+      return HTTP_INTERNAL_SERVER_ERROR;
+    default:
+      client_left();
+      return OK;
+  }
+}
+
+int Conversation::conclude(End end) {
+  if (end == End::kFailed || !writer_.head_taken()) return answer_failure();
+  const exchange::Failure& failure = exchange_->failure_on_server();
+  if (!failure.message.empty() && !failure.logged) {
+    log_request_text(r_, APLOG_ERR, failure.code + ": " + failure.message);
+  }
+  log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
+              "the application ended before its answer was complete; the client sees a broken connection");
+  writer_.break_off();
+  return OK;
+}
+
+// Nothing was sent: httpd answers with its own page, or ErrorDocument.
+int Conversation::answer_failure() {
+  const exchange::Failure& failure = exchange_->failure_on_server();
+  if (body_.failed() && body_.failure_status() != 0) {
+    // The application failed because the client's body did; the client is told about its own mistake.
+    if (!failure.message.empty() && !failure.logged) log_request_text(r_, APLOG_INFO, failure.code + ": " + failure.message);
+    return body_.failure_status();
+  }
+  if (failure.message.empty()) {
+    log_request(r_, APLOG_ERR, 0, Code::kApplicationFailed, "the application ended without an answer");
+    return HTTP_INTERNAL_SERVER_ERROR;
+  }
+  if (!failure.logged) log_request_text(r_, APLOG_ERR, failure.code + ": " + failure.message);
+  if (failure.retry_after > 0) {
+    apr_table_setn(r_->err_headers_out, "Retry-After", apr_itoa(r_->pool, failure.retry_after));
+  }
+  return ap_is_HTTP_VALID_RESPONSE(failure.status) && failure.status >= 400 ? failure.status
+                                                                            : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+}  // namespace nwsgi::httpd_side

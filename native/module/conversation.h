@@ -1,0 +1,52 @@
+// One request from hand-over to answer, on the thread that serves the client: carries the body to the application and
+// the response to the client, and notices when either side gives up.
+#pragma once
+
+#include <httpd.h>
+
+#include "exchange/application_host.h"
+#include "module/client_watch.h"
+#include "module/request_body.h"
+#include "module/request_record.h"
+#include "module/response_writer.h"
+
+namespace nwsgi::httpd_side {
+
+class Conversation {
+ public:
+  Conversation(request_rec* r, const RequestPlan& plan, exchange::ApplicationHost* host,
+               exchange::Ref<exchange::Exchange> exchange);
+  // No call of the application reaches the request once the conversation is gone.
+  ~Conversation();
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  // Submits the request and stays with it until it is over. Returns what the handler returns.
+  int run();
+
+ private:
+  exchange::Work next_work(bool starved);
+  exchange::Work watch(bool starved);
+  bool limits_hold(bool starved);
+  void client_left();
+  int conclude(exchange::End end);
+  int answer_failure();
+  int after_write(ResponseWriter::Outcome outcome);
+  int give_up(int status);
+  exchange::Clock::time_point wait_until(std::chrono::milliseconds longest) const;
+
+  request_rec* const r_;
+  exchange::ApplicationHost* const host_;
+  const exchange::Ref<exchange::Exchange> exchange_;
+  const exchange::GroupRef group_;
+  RequestBody body_;
+  ResponseWriter writer_;
+  ClientWatch client_;
+  const apr_interval_time_t head_timeout_;  // WSGIRequestTimeout; 0: none
+  exchange::Clock::time_point head_deadline_{};
+  exchange::Clock::time_point starved_since_{};
+  bool watching_ = false;   // the short wait is over, the client is watched as well
+  int given_up_ = 0;        // status to answer with; 0: not given up
+};
+
+}  // namespace nwsgi::httpd_side

@@ -1,0 +1,166 @@
+#include "module/directives.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+
+#include <bit>
+#include <cctype>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "module/config.h"
+#include "module/log.h"
+#include "module/mount_directives.h"
+
+namespace nwsgi::httpd_side {
+namespace {
+
+const char* set_process_group(cmd_parms* cmd, void* data, const char* value) {
+  if (const char* error = check_process_group(cmd->pool, value)) return error;
+  static_cast<DirConfig*>(data)->process_group = value;
+  return nullptr;
+}
+
+const char* set_application_group(cmd_parms* cmd, void* data, const char* value) {
+  if (const char* error = check_application_group(cmd->pool, value)) return error;
+  static_cast<DirConfig*>(data)->application_group = value;
+  return nullptr;
+}
+
+const char* set_callable_object(cmd_parms* cmd, void* data, const char* value) {
+  if (const char* error = check_callable(cmd->pool, value)) return error;
+  static_cast<DirConfig*>(data)->callable = value;
+  return nullptr;
+}
+
+// On/Off directives; cmd_data is the offset of the flag in DirConfig.
+const char* set_flag(cmd_parms* cmd, void* data, int on) {
+  const auto offset = reinterpret_cast<std::size_t>(cmd->info);
+  *reinterpret_cast<Flag*>(static_cast<char*>(data) + offset) = on ? Flag::kOn : Flag::kOff;
+  return nullptr;
+}
+
+const char* set_map_head(cmd_parms* cmd, void* data, const char* value) {
+  HeadMapping mapping;
+  if (strcasecmp(value, "On") == 0) mapping = HeadMapping::kOn;
+  else if (strcasecmp(value, "Off") == 0) mapping = HeadMapping::kOff;
+  else if (strcasecmp(value, "Auto") == 0) mapping = HeadMapping::kAuto;
+  else return config_error(cmd->pool, Code::kBadValue, "the value is On, Off or Auto, not \"%s\"", value);
+  static_cast<DirConfig*>(data)->map_head = mapping;
+  return nullptr;
+}
+
+const char* set_error_page(cmd_parms* cmd, void* data, const char* value) {
+  const bool development = strcasecmp(value, "Development") == 0;
+  if (!development && strcasecmp(value, "Production") != 0) {
+    return config_error(cmd->pool, Code::kBadValue, "the value is Development or Production, not \"%s\"", value);
+  }
+  static_cast<DirConfig*>(data)->development_errors = development ? Flag::kOn : Flag::kOff;
+  return nullptr;
+}
+
+// "30", "30s", "500ms", "2m". Returns false when it is none of these or too large.
+bool read_duration(const char* text, apr_interval_time_t* duration) {
+  if (!std::isdigit(static_cast<unsigned char>(text[0]))) return false;
+  char* end = nullptr;
+  const unsigned long long number = std::strtoull(text, &end, 10);
+  constexpr unsigned long long kMostSeconds = 366ULL * 24 * 3600;
+  const std::string_view unit(end);
+  apr_interval_time_t scale;
+  if (unit.empty() || unit == "s") scale = APR_USEC_PER_SEC;
+  else if (unit == "ms") scale = 1000;
+  else if (unit == "m" || unit == "min") scale = 60 * APR_USEC_PER_SEC;
+  else return false;
+  if (number > kMostSeconds * APR_USEC_PER_SEC / static_cast<unsigned long long>(scale)) return false;
+  *duration = static_cast<apr_interval_time_t>(number) * scale;
+  return true;
+}
+
+const char* set_request_timeout(cmd_parms* cmd, void* data, const char* value) {
+  if (!read_duration(value, &static_cast<DirConfig*>(data)->request_timeout)) {
+    return config_error(cmd->pool, Code::kBadTimeout,
+                        "\"%s\" is no duration: write seconds (30), or 30s, 500ms, 2m; 0 turns the limit off", value);
+  }
+  return nullptr;
+}
+
+// Options that make node do something else than run a script, or wait for a terminal or debugger: inside the server
+// they would hang or end its processes.
+bool unusable_node_option(std::string_view name) {
+  static constexpr std::string_view kUnusable[] = {
+      "-", "--", "-v", "--version", "-h", "--help", "-e", "--eval", "-p", "-pe", "--print", "-i", "--interactive",
+      "-c", "--check", "-s", "--v8-options", "--completion-bash", "--test", "--test-only", "--watch", "--watch-path",
+      "--watch-preserve-output", "--run", "--build-snapshot", "--build-snapshot-config", "--build-sea", "--prof-process",
+      "--inspect-brk", "--inspect-brk-node", "--inspect-wait", "--debug-brk", "--input-type",
+      "--experimental-default-type", "--abort-on-uncaught-exception"};
+  for (const std::string_view unusable : kUnusable) {
+    if (name == unusable) return true;
+  }
+  return false;
+}
+
+const char* add_node_option(cmd_parms* cmd, void*, const char* option) {
+  if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
+  if (option[0] != '-') {
+    return config_error(cmd->pool, Code::kBadNodeOption,
+                        "\"%s\" does not start with '-'; an option with a value is written in one word, as in "
+                        "--max-old-space-size=512", option);
+  }
+  const std::string_view text(option);
+  const std::string_view name = text.substr(0, text.find('='));
+  if (unusable_node_option(name)) {
+    return config_error(cmd->pool, Code::kBadNodeOption,
+                        "%s cannot work inside the server: it would not serve requests; leave it out", option);
+  }
+  *static_cast<const char**>(apr_array_push(server_config(cmd->server)->node_options)) = option;
+  return nullptr;
+}
+
+// httpd declares the functions of a command table as a union, or without parameters, by a macro of its own build; the
+// representation is the same.
+template <typename Function>
+cmd_func setter(Function* function) {
+  return std::bit_cast<cmd_func>(function);
+}
+
+void* flag_at(std::size_t offset) { return reinterpret_cast<void*>(offset); }
+
+constexpr int kServer = RSRC_CONF;
+constexpr int kServerAndDirectory = RSRC_CONF | ACCESS_CONF;
+
+}  // namespace
+
+const command_rec kDirectives[] = {
+    {"WSGIScriptAlias", setter(set_script_alias), nullptr, kServer, TAKE_ARGV,
+     "a URL, the script (or folder of scripts) behind it, and options"},
+    {"WSGIScriptAliasMatch", setter(set_script_alias_match), nullptr, kServer, TAKE_ARGV,
+     "a regular expression, the script (with $1 for groups) behind it, and options"},
+    {"WSGIImportScript", setter(set_import_script), nullptr, kServer, TAKE_ARGV,
+     "a script to load when a server process starts, process-group= and application-group="},
+    {"WSGIProcessGroup", setter(set_process_group), nullptr, kServerAndDirectory, TAKE1,
+     "where applications run: %{GLOBAL} for the server's own processes"},
+    {"WSGIApplicationGroup", setter(set_application_group), nullptr, kServerAndDirectory, TAKE1,
+     "which runtime environment applications run in"},
+    {"WSGICallableObject", setter(set_callable_object), nullptr, OR_FILEINFO, TAKE1,
+     "name of the export that is the application"},
+    {"WSGIPassAuthorization", setter(set_flag), flag_at(offsetof(DirConfig, pass_authorization)), OR_FILEINFO, FLAG,
+     "whether applications see the Authorization header"},
+    {"WSGIScriptReloading", setter(set_flag), flag_at(offsetof(DirConfig, script_reloading)), OR_FILEINFO, FLAG,
+     "whether a changed script is loaded anew"},
+    {"WSGIChunkedRequest", setter(set_flag), flag_at(offsetof(DirConfig, chunked_request)), OR_FILEINFO, FLAG,
+     "whether request bodies without a length are accepted"},
+    {"WSGIEnableSendfile", setter(set_flag), flag_at(offsetof(DirConfig, enable_sendfile)), OR_FILEINFO, FLAG,
+     "whether files of applications are sent by the kernel"},
+    {"WSGIMapHEADToGET", setter(set_map_head), nullptr, OR_FILEINFO, TAKE1,
+     "whether applications see HEAD requests as GET: On, Off or Auto"},
+    {"WSGIErrorPage", setter(set_error_page), nullptr, kServerAndDirectory, TAKE1,
+     "Development shows errors in the browser, Production does not"},
+    {"WSGIRequestTimeout", setter(set_request_timeout), nullptr, kServerAndDirectory, TAKE1,
+     "how long an application may take to begin its answer"},
+    {"WSGINodeOptions", setter(add_node_option), nullptr, kServer, ITERATE, "options of the embedded Node"},
+    {nullptr, cmd_func{}, nullptr, 0, RAW_ARGS, nullptr},
+};
+
+}  // namespace nwsgi::httpd_side

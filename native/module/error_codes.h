@@ -1,0 +1,55 @@
+// The error codes of the Apache module, each allocated once and never reused. What they mean for an operator stands
+// in docs/errors.md; the text beside the code in the log says what happened, where, and what to do.
+#pragma once
+
+namespace nwsgi::httpd_side {
+
+enum class Code : int {
+  // Start of the server and of its children.
+  kRuntimeMissing = 1001,       // nwsgi_runtime.so was not found beside the module
+  kGatewayMissing = 1002,       // bootstrap.cjs was not found relative to the module
+  kRuntimeNotLoadable = 1003,   // dlopen() or dlsym() failed in the child
+  kRuntimeNotStarted = 1004,    // the runtime refused to start
+  kRuntimeNotStopped = 1005,    // environments did not end in time when the child left
+  kModuleNotLocated = 1006,     // the module cannot tell where its own file is
+
+  // Configuration. All of these are found by `apachectl configtest`.
+  kBadUrl = 1101,               // the URL of a mount does not start with '/'
+  kBadPattern = 1102,           // a regular expression does not compile
+  kBadBackReference = 1103,     // $n without such a group in the pattern
+  kUnknownOption = 1104,        // an option that the directive does not know
+  kBadOption = 1105,            // an option without value, or given twice
+  kBadPath = 1106,              // a path that cannot be resolved
+  kScriptNotThereYet = 1107,    // warning: the script does not exist (yet)
+  kDuplicateMount = 1108,       // warning: a mount that can never match
+  kBadExpansion = 1109,         // %{...} of an unknown kind
+  kUnknownProcessGroup = 1110,  // a process group that is not declared
+  kBadCallable = 1111,          // not the name of an export
+  kBadValue = 1112,             // a value outside the documented set
+  kBadTimeout = 1113,           // not a duration
+  kBadNodeOption = 1114,        // a Node option that cannot work here
+  kBadPreload = 1115,           // WSGIImportScript without literal groups
+
+  // Requests.
+  kScriptMissing = 1201,        // 404
+  kScriptIsDirectory = 1202,    // 403
+  kExecNotAllowed = 1203,       // 403: Options ExecCGI is needed
+  kPathInfoRejected = 1204,     // 404: AcceptPathInfo Off
+  kChunkedNotAllowed = 1205,    // 411: WSGIChunkedRequest Off
+  kProcessGroupAtRequest = 1206,  // 500: the group's name expands to one that does not exist
+  kCallableAtRequest = 1207,    // 500: the callable's name expands to something unusable
+  kBodyNotRead = 1208,          // the request body broke off or was malformed
+  kRequestTimeout = 1209,       // 504: WSGIRequestTimeout
+  kClientGone = 1210,           // information: the client left before the answer
+  kBadHead = 1211,              // 500: the gateway handed over a malformed response head
+  kResponseBrokenOff = 1212,    // the response is incomplete and was made to look so
+  kShortResponse = 1213,        // fewer bytes than the application's Content-Length
+  kOutputFailed = 1214,         // the response could not be passed to the output filters
+  kApplicationFailed = 1215,    // the application ended without an answer and without a reason
+  kTargetEscapes = 1216,        // 403: a mount's target with ".." after substitution
+  kSubstitutionFailed = 1217,   // 500: WSGIScriptAliasMatch target could not be built
+  kInternal = 1218,             // 500: an exception inside the module (out of memory)
+  kNotAFile = 1219,             // 403: neither file nor directory
+};
+
+}  // namespace nwsgi::httpd_side

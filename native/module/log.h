@@ -1,0 +1,36 @@
+// Log lines of the module: every line that an operator may have to act on starts with its NWSGI code.
+//
+// Messages of several lines (JavaScript stacks) become one log line for each, because httpd escapes line feeds; the
+// lines of a request keep together by the request's id (ErrorLogFormat's %L).
+#pragma once
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_log.h>
+
+#include <string_view>
+
+#include "module/error_codes.h"
+
+extern "C" {
+APLOG_USE_MODULE(nwsgi);
+}
+
+namespace nwsgi::httpd_side {
+
+// "NWSGI1101: <message>" in `pool`: what a directive's setter returns. httpd puts file, line and directive in front.
+__attribute__((format(printf, 3, 4)))
+const char* config_error(apr_pool_t* pool, Code code, const char* format, ...);
+
+__attribute__((format(printf, 5, 6)))
+void log_request(request_rec* r, int level, apr_status_t status, Code code, const char* format, ...);
+
+// Usable from any thread; a null server stands for the main server.
+__attribute__((format(printf, 5, 6)))
+void log_server(server_rec* server, int level, apr_status_t status, Code code, const char* format, ...);
+
+// Text that carries its own code, split into lines.
+void log_request_text(request_rec* r, int level, std::string_view text);
+void log_server_text(server_rec* server, int level, std::string_view text);
+
+}  // namespace nwsgi::httpd_side

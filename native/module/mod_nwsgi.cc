@@ -1,0 +1,49 @@
+// The module's record and its hooks; everything else is in the files that the hooks come from.
+
+#include <ap_mmn.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+
+#include "module/config.h"
+#include "module/directives.h"
+#include "module/handler.h"
+#include "module/lifecycle.h"
+#include "module/log.h"
+#include "module/mounts.h"
+#include "module/storage.h"
+
+namespace nwsgi::httpd_side {
+namespace {
+
+void register_hooks(apr_pool_t*) {
+  // mod_alias first, so that "Alias /static" wins over a mount of "/"; what guesses from the URL comes after us.
+  static const char* const kBeforeMounts[] = {"mod_alias.c", nullptr};
+  static const char* const kAfterMounts[] = {"mod_userdir.c", "mod_vhost_alias.c", nullptr};
+
+  ap_hook_post_config(check_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_child_init(start_child, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+  ap_hook_child_stopping(stop_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+#endif
+  ap_hook_translate_name(translate_name, kBeforeMounts, kAfterMounts, APR_HOOK_MIDDLE);
+  // After TRACE, OPTIONS * and proxied requests have been dealt with, before core walks the file system.
+  ap_hook_map_to_storage(map_to_storage, nullptr, nullptr, APR_HOOK_LAST);
+  ap_hook_type_checker(check_type, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_handler(handle_request, nullptr, nullptr, APR_HOOK_MIDDLE);
+}
+
+}  // namespace
+}  // namespace nwsgi::httpd_side
+
+// Linkage comes from the declaration in log.h.
+module AP_MODULE_DECLARE_DATA nwsgi_module = {
+    STANDARD20_MODULE_STUFF,
+    nwsgi::httpd_side::create_dir_config,
+    nwsgi::httpd_side::merge_dir_config,
+    nwsgi::httpd_side::create_server_config,
+    nwsgi::httpd_side::merge_server_config,
+    nwsgi::httpd_side::kDirectives,
+    nwsgi::httpd_side::register_hooks,
+    AP_MODULE_FLAG_NONE,
+};

@@ -1,0 +1,18 @@
+// Setters of the directives that say which scripts there are: WSGIScriptAlias, WSGIScriptAliasMatch, WSGIImportScript.
+#pragma once
+
+#include <httpd.h>
+#include <http_config.h>
+
+namespace nwsgi::httpd_side {
+
+const char* set_script_alias(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
+const char* set_script_alias_match(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
+const char* set_import_script(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
+
+// Shared with the other setters: null when the group or callable can be used, else the complete error.
+const char* check_process_group(apr_pool_t* pool, const char* value);
+const char* check_application_group(apr_pool_t* pool, const char* value);
+const char* check_callable(apr_pool_t* pool, const char* value);
+
+}  // namespace nwsgi::httpd_side

@@ -1,0 +1,129 @@
+#include "module/request_body.h"
+
+#include <http_core.h>
+#include <http_protocol.h>
+#include <util_filter.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "module/log.h"
+
+namespace nwsgi::httpd_side {
+namespace {
+
+constexpr size_t kMostPerRead = 64 * 1024;
+constexpr apr_off_t kMostPrefetched = 64 * 1024;
+
+}  // namespace
+
+RequestBody::RequestBody(request_rec* r, exchange::Exchange* exchange)
+    : r_(r), exchange_(exchange), finished_(!exchange->has_body()) {}
+
+void RequestBody::prefetch() {
+  if (finished_ || r_->expecting_100 || r_->read_chunked || r_->remaining > kMostPrefetched) return;
+  while (!finished_ && !failed_) {
+    const size_t room = exchange_->body_room_on_server();
+    if (room == 0 || read_some(room) != Progress::kMoved) return;
+  }
+}
+
+RequestBody::Progress RequestBody::pump() {
+  if (failed_) return Progress::kFailed;
+  if (finished_) return Progress::kMoved;
+  const size_t room = exchange_->body_room_on_server();
+  if (room == 0) return Progress::kMoved;
+  Progress progress = read_some(room);
+  if (progress == Progress::kStarved && r_->expecting_100) {
+    send_continue();
+    progress = read_some(room);
+  }
+  return progress;
+}
+
+RequestBody::Progress RequestBody::read_some(size_t room) {
+  if (brigade_ == nullptr) brigade_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
+  const auto wanted = static_cast<apr_off_t>(std::min(room, kMostPerRead));
+  const apr_status_t status =
+      ap_get_brigade(r_->input_filters, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, wanted);
+  if (status == APR_SUCCESS) {
+    if (!APR_BRIGADE_EMPTY(brigade_)) return take_brigade();
+    return swallowed_error() ? fail(HTTP_BAD_REQUEST, "is malformed", 0) : Progress::kStarved;
+  }
+  apr_brigade_cleanup(brigade_);
+  if (APR_STATUS_IS_EAGAIN(status)) return Progress::kStarved;
+  if (status == AP_FILTER_ERROR) {
+    answered_ = true;
+    return fail(0, "was refused", 0);
+  }
+  if (status == APR_INCOMPLETE || APR_STATUS_IS_EOF(status)) {
+    return fail(HTTP_BAD_REQUEST, "broke off: the client left before its end", 0);
+  }
+  return fail(ap_map_http_request_error(status, HTTP_BAD_REQUEST), "could not be read", status);
+}
+
+// httpd's HTTP_IN filter answers a malformed chunk, or a body above LimitRequestBody, by an error bucket on the output
+// filters. Once the application's head is out, the error has nowhere to go and the read returns success with nothing
+// in it (an ordinary non-blocking read with nothing there is EAGAIN); the next one would claim the end of the body.
+bool RequestBody::swallowed_error() const {
+  return r_->connection->keepalive == AP_CONN_CLOSE && r_->input_filters != nullptr &&
+         std::strcmp(r_->input_filters->frec->name, "http_in") == 0;
+}
+
+RequestBody::Progress RequestBody::take_brigade() {
+  Progress progress = Progress::kStarved;
+  for (apr_bucket* bucket = APR_BRIGADE_FIRST(brigade_); bucket != APR_BRIGADE_SENTINEL(brigade_);
+       bucket = APR_BUCKET_NEXT(bucket)) {
+    if (APR_BUCKET_IS_EOS(bucket)) {
+      finished_ = true;
+      exchange_->end_body_on_server();
+      progress = Progress::kMoved;
+      break;
+    }
+    if (APR_BUCKET_IS_METADATA(bucket)) continue;
+    const char* bytes = nullptr;
+    apr_size_t size = 0;
+    const apr_status_t status = apr_bucket_read(bucket, &bytes, &size, APR_BLOCK_READ);
+    if (status != APR_SUCCESS) {
+      apr_brigade_cleanup(brigade_);
+      return fail(HTTP_BAD_REQUEST, "could not be read", status);
+    }
+    if (size == 0) continue;
+    exchange_->push_body_on_server(bytes, size);
+    progress = Progress::kMoved;
+  }
+  apr_brigade_cleanup(brigade_);
+  return progress;
+}
+
+// HTTP_IN sends it for blocking reads only. Once a final head is under way, a "100 Continue" would be taken for a part
+// of the response.
+void RequestBody::send_continue() {
+  if (r_->sent_bodyct || r_->bytes_sent != 0 || r_->proto_num < HTTP_VERSION(1, 1)) {
+    r_->expecting_100 = 0;
+    return;
+  }
+  const int status = r_->status;
+  const char* status_line = r_->status_line;
+  r_->status = HTTP_CONTINUE;
+  r_->status_line = nullptr;
+  ap_send_interim_response(r_, 0);
+  r_->status = status;
+  r_->status_line = status_line;
+  r_->expecting_100 = 0;
+}
+
+void RequestBody::time_out() { fail(HTTP_REQUEST_TIME_OUT, "did not arrive within the server's Timeout", 0); }
+
+RequestBody::Progress RequestBody::fail(int status, const char* what, apr_status_t reason) {
+  failed_ = true;
+  failure_status_ = status;
+  // What is left on the connection is not the next request.
+  r_->connection->keepalive = AP_CONN_CLOSE;
+  log_request(r_, APLOG_INFO, reason, Code::kBodyNotRead, "the request body %s; the application's read fails", what);
+  exchange_->fail_body_on_server(std::string("the request body ") + what);
+  return Progress::kFailed;
+}
+
+}  // namespace nwsgi::httpd_side

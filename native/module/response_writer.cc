@@ -1,0 +1,283 @@
+#include "module/response_writer.h"
+
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <fcntl.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <util_filter.h>
+
+#include <cctype>
+#include <cstdlib>
+#include <cstring>
+
+#include "module/log.h"
+
+namespace nwsgi::httpd_side {
+namespace {
+
+using exchange::End;
+using exchange::OutputItem;
+
+bool is_status_code(const char* line) {
+  for (int i = 0; i < 3; ++i) {
+    if (!std::isdigit(static_cast<unsigned char>(line[i]))) return false;
+  }
+  return line[3] == ' ' || line[3] == '\0';
+}
+
+// An apr_file_t over a copy of the descriptor that owns it in full: filters that keep a file bucket beyond the request
+// (the core output filter, the beams of HTTP/2) move the ownership to another pool, which APR does only for files that
+// it has opened itself; one made by apr_os_file_put() would be closed too early, or never. So APR opens something that
+// is always there, and the descriptor takes its place.
+apr_file_t* adopt_descriptor(int descriptor, bool sendfile, apr_pool_t* pool) {
+  apr_file_t* file = nullptr;
+  const apr_int32_t flags = APR_FOPEN_READ | (sendfile ? APR_FOPEN_SENDFILE_ENABLED : 0);
+  if (apr_file_open(&file, "/", flags, APR_FPROT_OS_DEFAULT, pool) != APR_SUCCESS) return nullptr;
+  apr_os_file_t own = -1;
+  if (apr_os_file_get(&own, file) == APR_SUCCESS && ::dup3(descriptor, own, O_CLOEXEC) == own) return file;
+  apr_file_close(file);
+  return nullptr;
+}
+
+// Splits off the line that starts at *rest; null at the end. Lines end with '\n'.
+char* next_line(char** rest, char* end) {
+  if (*rest >= end) return nullptr;
+  char* line = *rest;
+  char* stop = static_cast<char*>(std::memchr(line, '\n', static_cast<size_t>(end - line)));
+  if (stop == nullptr) stop = end;
+  *stop = '\0';
+  *rest = stop + 1;
+  return line;
+}
+
+}  // namespace
+
+ResponseWriter::ResponseWriter(request_rec* r, exchange::Exchange* exchange, bool sendfile)
+    : r_(r),
+      exchange_(exchange),
+      brigade_(apr_brigade_create(r->pool, r->connection->bucket_alloc)),
+      sendfile_(sendfile) {}
+
+ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, End end) {
+  size_t weight = 0;
+  bool flush = false;
+  for (OutputItem& item : *output) {
+    switch (item.kind) {
+      case OutputItem::Kind::kHead:
+        if (!take_head(&item.text)) return Outcome::kBadHead;
+        flush = true;
+        break;
+      case OutputItem::Kind::kData:
+        weight += item.weight();
+        add_data(&item.chunk);
+        flush = true;
+        break;
+      case OutputItem::Kind::kFile:
+        add_file(&item);
+        flush = true;
+        break;
+      case OutputItem::Kind::kInterim:
+        send_interim(&item.text);
+        break;
+      case OutputItem::Kind::kLog:
+        log_request_text(r_, item.level, item.text);
+        break;
+    }
+  }
+  output->clear();
+  apr_bucket_alloc_t* allocator = r_->connection->bucket_alloc;
+  if (bad_file_) {
+    log_request(r_, APLOG_ERR, 0, Code::kOutputFailed,
+                "a file of the application could not be taken over (too many open files?); the response is broken off");
+    const Outcome outcome = pass(weight);
+    if (outcome == Outcome::kOk) break_off();
+    return outcome;
+  }
+  if (end == End::kComplete && head_taken_) {
+    if (declared_length_ >= 0 && body_allowed_ && body_bytes_ < static_cast<uint64_t>(declared_length_)) {
+      log_request(r_, APLOG_ERR, 0, Code::kShortResponse,
+                  "the application announced %" APR_INT64_T_FMT " bytes and sent %" APR_UINT64_T_FMT
+                  "; the connection is closed so that the client notices; correct Content-Length or send it all",
+                  declared_length_, body_bytes_);
+      const Outcome outcome = pass(weight);
+      if (outcome == Outcome::kOk) break_off();
+      return outcome;
+    }
+    // A HEAD without body and length: httpd would take the missing body for an empty one and announce length 0.
+    if (r_->header_only && body_bytes_ == 0 && declared_length_ < 0) {
+      APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+    }
+    APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_eos_create(allocator));
+    ended_ = true;
+  } else if (flush) {
+    APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+  }
+  return APR_BRIGADE_EMPTY(brigade_) ? Outcome::kOk : pass(weight);
+}
+
+ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
+  const apr_status_t status = ap_pass_brigade(r_->output_filters, brigade_);
+  apr_brigade_cleanup(brigade_);
+  if (weight != 0) exchange_->output_written_on_server(weight);
+  if (status == AP_FILTER_ERROR) return Outcome::kFilterError;
+  if (r_->connection->aborted) return Outcome::kClientGone;
+  if (status == APR_SUCCESS) return Outcome::kOk;
+  log_request(r_, APLOG_INFO, status, Code::kOutputFailed, "the response could not be sent on; it is given up");
+  return Outcome::kClientGone;
+}
+
+bool ResponseWriter::take_head(std::string* packed) {
+  if (head_taken_) return false;
+  // The texts are used in place for as long as the request lives.
+  char* text = apr_pstrmemdup(r_->pool, packed->data(), packed->size());
+  char* const end = text + packed->size();
+  char* rest = text;
+  char* status_line = next_line(&rest, end);
+  if (status_line == nullptr || !is_status_code(status_line)) return false;
+  const int status = std::atoi(status_line);
+  if (status < 200 || status > 999) return false;
+
+  r_->status = status;
+  r_->status_line = status_line;
+  // What the phases before us concluded from the script's name says nothing about the answer.
+  r_->content_type = nullptr;
+  r_->content_encoding = nullptr;
+  r_->content_languages = nullptr;
+  r_->vlist_validator = nullptr;
+  while (char* line = next_line(&rest, end)) {
+    char* colon = std::strchr(line, ':');
+    if (colon == nullptr || colon == line) return false;
+    *colon = '\0';
+    char* value = colon + 1;
+    while (*value == ' ' || *value == '\t') ++value;
+    if (!add_header(line, value)) return false;
+  }
+  body_allowed_ = !r_->header_only && status != HTTP_NO_CONTENT && status != HTTP_NOT_MODIFIED;
+  head_taken_ = true;
+  r_->expecting_100 = 0;
+  return true;
+}
+
+bool ResponseWriter::add_header(char* name, char* value) {
+  if (strcasecmp(name, "Content-Type") == 0) {
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 132)
+    ap_set_content_type_ex(r_, value, 0);
+#else
+    ap_set_content_type(r_, value);
+#endif
+    return true;
+  }
+  // The connection's framing is httpd's business; gateways drop this header already.
+  if (strcasecmp(name, "Transfer-Encoding") == 0) return true;
+  if (strcasecmp(name, "Content-Length") == 0) {
+    apr_off_t length = 0;
+    if (declared_length_ >= 0 || !ap_parse_strict_length(&length, value)) return false;
+    declared_length_ = length;
+  }
+  apr_table_addn(r_->headers_out, name, value);
+  return true;
+}
+
+void ResponseWriter::send_interim(std::string* packed) {
+  if (head_taken_ || r_->proto_num < HTTP_VERSION(1, 1)) return;
+  char* text = apr_pstrmemdup(r_->pool, packed->data(), packed->size());
+  char* const end = text + packed->size();
+  char* rest = text;
+  char* status_line = next_line(&rest, end);
+  if (status_line == nullptr || !is_status_code(status_line)) return;
+  const int status = std::atoi(status_line);
+  if (status < 100 || status > 199 || status == HTTP_SWITCHING_PROTOCOLS) return;
+
+  apr_table_t* const headers = r_->headers_out;
+  const int final_status = r_->status;
+  const char* const final_status_line = r_->status_line;
+  r_->headers_out = apr_table_make(r_->pool, 4);
+  while (char* line = next_line(&rest, end)) {
+    char* colon = std::strchr(line, ':');
+    if (colon == nullptr) continue;
+    *colon = '\0';
+    apr_table_addn(r_->headers_out, line, colon + 1 + std::strspn(colon + 1, " \t"));
+  }
+  r_->status = status;
+  r_->status_line = status_line;
+  ap_send_interim_response(r_, 1);
+  r_->status = final_status;
+  r_->status_line = final_status_line;
+  r_->headers_out = headers;
+}
+
+// Bytes beyond the announced length would be read as the start of the next response.
+uint64_t ResponseWriter::clip(uint64_t size) const {
+  if (declared_length_ < 0 || !body_allowed_) return size;
+  const uint64_t left = static_cast<uint64_t>(declared_length_) - body_bytes_;
+  return size < left ? size : left;
+}
+
+void ResponseWriter::add_data(exchange::Chunk* chunk) {
+  const size_t size = static_cast<size_t>(clip(chunk->size));
+  if (size == 0) return;
+  apr_bucket_alloc_t* allocator = r_->connection->bucket_alloc;
+  // The bucket takes the block over and frees it with free(), possibly on another thread.
+  APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_heap_create(chunk->data, size, std::free, allocator));
+  chunk->data = nullptr;
+  chunk->size = 0;
+  body_bytes_ += size;
+}
+
+void ResponseWriter::add_file(OutputItem* item) {
+  const uint64_t size = clip(static_cast<uint64_t>(item->length));
+  if (size == 0 || item->fd < 0) return;
+  apr_file_t* file = adopt_descriptor(item->fd, sendfile_, r_->pool);
+  if (file == nullptr) {
+    bad_file_ = true;
+    return;
+  }
+  apr_bucket* bucket = apr_brigade_insert_file(brigade_, file, static_cast<apr_off_t>(item->offset),
+                                               static_cast<apr_off_t>(size), r_->pool);
+#if APR_HAS_MMAP
+  const auto* core = static_cast<const core_dir_config*>(ap_get_core_module_config(r_->per_dir_config));
+  if (core->enable_mmap == ENABLE_MMAP_OFF) apr_bucket_file_enable_mmap(bucket, 0);
+#else
+  (void)bucket;
+#endif
+  body_bytes_ += size;
+}
+
+bool ResponseWriter::delimited_by_close() const {
+  return !r_->chunked && apr_table_get(r_->headers_out, "Content-Length") == nullptr &&
+         r_->connection->master == nullptr;
+}
+
+// The error bucket makes httpd leave out the last chunk and close the connection (it is what mod_proxy does when its
+// backend breaks off); HTTP/2 resets the stream. Where only the end of the connection ends the body, an orderly close
+// would look complete: the connection is reset instead.
+void ResponseWriter::break_off() {
+  conn_rec* c = r_->connection;
+  ended_ = true;
+  apr_bucket_alloc_t* allocator = c->bucket_alloc;
+  APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+  if (pass(0) != Outcome::kOk) return;
+  c->keepalive = AP_CONN_CLOSE;
+  APR_BRIGADE_INSERT_TAIL(brigade_, ap_bucket_error_create(HTTP_BAD_GATEWAY, nullptr, r_->pool, allocator));
+  if (c->master == nullptr) APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_eos_create(allocator));
+  ap_pass_brigade(r_->output_filters, brigade_);
+  apr_brigade_cleanup(brigade_);
+  if (delimited_by_close()) reset_connection();
+}
+
+void ResponseWriter::reset_connection() {
+  apr_socket_t* socket = ap_get_conn_socket(r_->connection);
+  apr_os_sock_t descriptor = -1;
+  if (socket == nullptr || apr_os_sock_get(&descriptor, socket) != APR_SUCCESS) return;
+  const linger immediately{1, 0};
+  ::setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &immediately, sizeof immediately);
+  // Otherwise httpd would shut the sending side down first, and the client would read an ordinary end.
+  r_->connection->aborted = 1;
+}
+
+}  // namespace nwsgi::httpd_side

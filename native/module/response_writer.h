@@ -1,0 +1,58 @@
+// Hands the application's output to httpd's output filters.
+#pragma once
+
+#include <httpd.h>
+
+#include <apr_buckets.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "exchange/exchange.h"
+
+namespace nwsgi::httpd_side {
+
+class ResponseWriter {
+ public:
+  ResponseWriter(request_rec* r, exchange::Exchange* exchange, bool sendfile);
+
+  enum class Outcome {
+    kOk,
+    kClientGone,   // the connection cannot be written to any more
+    kFilterError,  // a filter has answered by itself
+    kBadHead,      // the gateway handed over something that is no head; nothing was sent
+  };
+  // Passes one batch on. `end`: what was known together with the last item. Blocks while the client does not read, as
+  // long as httpd's Timeout allows.
+  Outcome write(std::vector<exchange::OutputItem>* output, exchange::End end);
+  // Ends an incomplete response so that the client cannot take it for a complete one.
+  void break_off();
+
+  bool head_taken() const { return head_taken_; }
+  // The response has ended, as complete or broken off.
+  bool ended() const { return ended_; }
+
+ private:
+  bool take_head(std::string* packed);
+  bool add_header(char* name, char* value);
+  void send_interim(std::string* packed);
+  void add_data(exchange::Chunk* chunk);
+  void add_file(exchange::OutputItem* item);
+  uint64_t clip(uint64_t size) const;
+  Outcome pass(size_t weight);
+  bool delimited_by_close() const;
+  void reset_connection();
+
+  request_rec* const r_;
+  exchange::Exchange* const exchange_;
+  apr_bucket_brigade* const brigade_;
+  const bool sendfile_;
+  bool head_taken_ = false;
+  bool ended_ = false;
+  bool bad_file_ = false;
+  bool body_allowed_ = true;
+  int64_t declared_length_ = -1;  // the application's Content-Length
+  uint64_t body_bytes_ = 0;       // bytes of the body handed to the filters
+};
+
+}  // namespace nwsgi::httpd_side
