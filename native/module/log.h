@@ -12,9 +12,12 @@
 
 #include "module/error_codes.h"
 
+// The only symbol that httpd looks up; the build hides all others.
+#pragma GCC visibility push(default)
 extern "C" {
 APLOG_USE_MODULE(nwsgi);
 }
+#pragma GCC visibility pop
 
 namespace nwsgi::httpd_side {
 
