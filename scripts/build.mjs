@@ -1,6 +1,6 @@
 // npm run build [-- --native | --typescript | --target NAME]: set-up and build, nothing is started.
 import { parseArgs } from 'node:util';
-import { setUp, testPackages } from './lib/setup.mjs';
+import { setUp } from './lib/setup.mjs';
 import { main } from './lib/steps.mjs';
 
 
@@ -10,5 +10,5 @@ await main(async () => {
     options: { native: { type: 'boolean' }, typescript: { type: 'boolean' }, target: { type: 'string' } },
   });
   const only = values.native ? 'native' : values.typescript ? 'typescript' : undefined;
-  await setUp({ packages: testPackages, only, target: values.target });
+  await setUp({ only, target: values.target });
 });

@@ -27,12 +27,14 @@ export async function buildNative(libnode, { folder = nativeBuild, target, sanit
     NWSGI_LIBNODE_INCLUDE_DIR: libnode.include,
     NWSGI_SANITIZE: sanitize,
   };
-  const key = digest(sources, definitions);
+  // The unit tests are built when their framework is there; npm test installs it.
+  const tests = existsSync('/usr/include/doctest/doctest.h');
+  const key = digest(sources, definitions, tests);
   const output = folder === nativeBuild ? nativeOutput : join(folder, 'Release');
   if (!force && !target && isFresh(stamp, key, [output])) return null;
   clearStamp(stamp);
   const configured = `${stamp}-configured`;
-  const configuration = digest([join(root, 'CMakeLists.txt'), join(root, 'package-lock.json')], definitions, process.version);
+  const configuration = digest([join(root, 'CMakeLists.txt'), join(root, 'package-lock.json')], definitions, tests, process.version);
   if (!isFresh(configured, configuration, [join(folder, 'CMakeCache.txt')])) {
     await configure(folder, definitions);
     setStamp(configured, configuration);
