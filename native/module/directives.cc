@@ -18,19 +18,19 @@ namespace nwsgi::httpd_side {
 namespace {
 
 const char* set_process_group(cmd_parms* cmd, void* data, const char* value) {
-  if (const char* error = check_process_group(cmd->pool, value)) return error;
+  if (const char* error = check_process_group(cmd, value)) return error;
   static_cast<DirConfig*>(data)->process_group = value;
   return nullptr;
 }
 
 const char* set_application_group(cmd_parms* cmd, void* data, const char* value) {
-  if (const char* error = check_application_group(cmd->pool, value)) return error;
+  if (const char* error = check_application_group(cmd, value)) return error;
   static_cast<DirConfig*>(data)->application_group = value;
   return nullptr;
 }
 
 const char* set_callable_object(cmd_parms* cmd, void* data, const char* value) {
-  if (const char* error = check_callable(cmd->pool, value)) return error;
+  if (const char* error = check_callable(cmd, value)) return error;
   static_cast<DirConfig*>(data)->callable = value;
   return nullptr;
 }
@@ -47,7 +47,7 @@ const char* set_map_head(cmd_parms* cmd, void* data, const char* value) {
   if (strcasecmp(value, "On") == 0) mapping = HeadMapping::kOn;
   else if (strcasecmp(value, "Off") == 0) mapping = HeadMapping::kOff;
   else if (strcasecmp(value, "Auto") == 0) mapping = HeadMapping::kAuto;
-  else return config_error(cmd->pool, Code::kBadValue, "the value is On, Off or Auto, not \"%s\"", value);
+  else return config_error(cmd, Code::kBadValue, "the value is On, Off or Auto, not \"%s\"", value);
   static_cast<DirConfig*>(data)->map_head = mapping;
   return nullptr;
 }
@@ -55,7 +55,7 @@ const char* set_map_head(cmd_parms* cmd, void* data, const char* value) {
 const char* set_error_page(cmd_parms* cmd, void* data, const char* value) {
   const bool development = strcasecmp(value, "Development") == 0;
   if (!development && strcasecmp(value, "Production") != 0) {
-    return config_error(cmd->pool, Code::kBadValue, "the value is Development or Production, not \"%s\"", value);
+    return config_error(cmd, Code::kBadValue, "the value is Development or Production, not \"%s\"", value);
   }
   static_cast<DirConfig*>(data)->development_errors = development ? Flag::kOn : Flag::kOff;
   return nullptr;
@@ -80,7 +80,7 @@ bool read_duration(const char* text, apr_interval_time_t* duration) {
 
 const char* set_request_timeout(cmd_parms* cmd, void* data, const char* value) {
   if (!read_duration(value, &static_cast<DirConfig*>(data)->request_timeout)) {
-    return config_error(cmd->pool, Code::kBadTimeout,
+    return config_error(cmd, Code::kBadTimeout,
                         "\"%s\" is no duration: write seconds (30), or 30s, 500ms, 2m; 0 turns the limit off", value);
   }
   return nullptr;
@@ -104,14 +104,14 @@ bool unusable_node_option(std::string_view name) {
 const char* add_node_option(cmd_parms* cmd, void*, const char* option) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
   if (option[0] != '-') {
-    return config_error(cmd->pool, Code::kBadNodeOption,
+    return config_error(cmd, Code::kBadNodeOption,
                         "\"%s\" does not start with '-'; an option with a value is written in one word, as in "
                         "--max-old-space-size=512", option);
   }
   const std::string_view text(option);
   const std::string_view name = text.substr(0, text.find('='));
   if (unusable_node_option(name)) {
-    return config_error(cmd->pool, Code::kBadNodeOption,
+    return config_error(cmd, Code::kBadNodeOption,
                         "%s cannot work inside the server: it would not serve requests; leave it out", option);
   }
   *static_cast<const char**>(apr_array_push(server_config(cmd->server)->node_options)) = option;

@@ -34,12 +34,12 @@ void for_each_line(std::string_view text, Write write) {
 
 }  // namespace
 
-const char* config_error(apr_pool_t* pool, Code code, const char* format, ...) {
+const char* config_error(const cmd_parms* cmd, Code code, const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  const char* message = apr_pvsprintf(pool, format, arguments);
+  const char* message = apr_pvsprintf(cmd->pool, format, arguments);
   va_end(arguments);
-  return apr_psprintf(pool, "NWSGI%04d: %s", static_cast<int>(code), message);
+  return apr_psprintf(cmd->pool, "NWSGI%04d: %s: %s", static_cast<int>(code), cmd->cmd->name, message);
 }
 
 void log_request(request_rec* r, int level, apr_status_t status, Code code, const char* format, ...) {

@@ -21,9 +21,9 @@ APLOG_USE_MODULE(nwsgi);
 
 namespace nwsgi::httpd_side {
 
-// "NWSGI1101: <message>" in `pool`: what a directive's setter returns. httpd puts file, line and directive in front.
+// "NWSGI1101: WSGIScriptAlias: <message>": what a directive's setter returns. httpd puts file and line in front.
 __attribute__((format(printf, 3, 4)))
-const char* config_error(apr_pool_t* pool, Code code, const char* format, ...);
+const char* config_error(const cmd_parms* cmd, Code code, const char* format, ...);
 
 __attribute__((format(printf, 5, 6)))
 void log_request(request_rec* r, int level, apr_status_t status, Code code, const char* format, ...);

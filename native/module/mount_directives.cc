@@ -29,7 +29,7 @@ const char* place_of(const cmd_parms* cmd) {
 const char* read_option(cmd_parms* cmd, const char* argument, MountOptions* options, bool for_import) {
   const char* separator = std::strchr(argument, '=');
   if (separator == nullptr) {
-    return config_error(cmd->pool, Code::kBadOption,
+    return config_error(cmd, Code::kBadOption,
                         "\"%s\" is no option: options are written name=value, a path with blanks needs quotes",
                         argument);
   }
@@ -40,23 +40,23 @@ const char* read_option(cmd_parms* cmd, const char* argument, MountOptions* opti
   else if (name == "application-group") slot = &options->application_group;
   else if (name == "callable-object") slot = &options->callable;
   if (slot != nullptr) {
-    if (*slot != nullptr) return config_error(cmd->pool, Code::kBadOption, "%s is given twice", argument);
+    if (*slot != nullptr) return config_error(cmd, Code::kBadOption, "%s is given twice", argument);
     *slot = value;
-    if (slot == &options->process_group) return check_process_group(cmd->pool, value);
-    if (slot == &options->application_group) return check_application_group(cmd->pool, value);
-    return check_callable(cmd->pool, value);
+    if (slot == &options->process_group) return check_process_group(cmd, value);
+    if (slot == &options->application_group) return check_application_group(cmd, value);
+    return check_callable(cmd, value);
   }
   if (name == "pass-authorization" && !for_import) {
     if (options->pass_authorization != Flag::kUnset) {
-      return config_error(cmd->pool, Code::kBadOption, "%s is given twice", argument);
+      return config_error(cmd, Code::kBadOption, "%s is given twice", argument);
     }
     if (strcasecmp(value, "On") != 0 && strcasecmp(value, "Off") != 0) {
-      return config_error(cmd->pool, Code::kBadValue, "pass-authorization is On or Off, not \"%s\"", value);
+      return config_error(cmd, Code::kBadValue, "pass-authorization is On or Off, not \"%s\"", value);
     }
     options->pass_authorization = strcasecmp(value, "On") == 0 ? Flag::kOn : Flag::kOff;
     return nullptr;
   }
-  return config_error(cmd->pool, Code::kUnknownOption, "\"%s\" is unknown: the options are process-group=, "
+  return config_error(cmd, Code::kUnknownOption, "\"%s\" is unknown: the options are process-group=, "
                       "application-group=, callable-object=%s", argument, for_import ? "" : " and pass-authorization=");
 }
 
@@ -72,7 +72,7 @@ const char* read_options(cmd_parms* cmd, int count, char* const arguments[], Mou
 const char* resolve_path(cmd_parms* cmd, const char* path, const char** resolved) {
   if (path[0] != '\0') *resolved = ap_server_root_relative(cmd->pool, path);
   if (path[0] == '\0' || *resolved == nullptr) {
-    return config_error(cmd->pool, Code::kBadPath,
+    return config_error(cmd, Code::kBadPath,
                         "\"%s\" is no path that can be used; write an absolute path, or one below ServerRoot", path);
   }
   return nullptr;
@@ -128,9 +128,9 @@ const char* check_back_references(cmd_parms* cmd, const ap_regex_t* pattern, con
     if (at[0] != '$' || !std::isdigit(static_cast<unsigned char>(at[1]))) continue;
     const int group = at[1] - '0';
     if (group > static_cast<int>(pattern->re_nsub)) {
-      return config_error(cmd->pool, Code::kBadBackReference,
-                          "the path uses $%d, but the pattern has %d group(s); count the parentheses, or write \\$ for "
-                          "a dollar sign",
+      return config_error(cmd, Code::kBadBackReference,
+                          "the path uses $%d, but the pattern has %d group(s); count the parentheses, or put a "
+                          "backslash before a dollar sign that is meant as such",
                           group, static_cast<int>(pattern->re_nsub));
     }
   }
@@ -139,31 +139,31 @@ const char* check_back_references(cmd_parms* cmd, const ap_regex_t* pattern, con
 
 }  // namespace
 
-const char* check_process_group(apr_pool_t* pool, const char* value) {
-  if (const char* wrong = check_name(pool, value, NameKind::kProcessGroup)) {
-    return config_error(pool, Code::kBadExpansion, "process group: %s", wrong);
+const char* check_process_group(const cmd_parms* cmd, const char* value) {
+  if (const char* wrong = check_name(cmd->pool, value, NameKind::kProcessGroup)) {
+    return config_error(cmd, Code::kBadExpansion, "process group: %s", wrong);
   }
   if (!is_literal(value) || literal_value(value)[0] == '\0') return nullptr;
-  return config_error(pool, Code::kUnknownProcessGroup,
+  return config_error(cmd, Code::kUnknownProcessGroup,
                       "there is no process group \"%s\": this version runs applications inside the server's processes "
                       "only; write %%{GLOBAL} or leave the process group out", value);
 }
 
-const char* check_application_group(apr_pool_t* pool, const char* value) {
-  const char* wrong = check_name(pool, value, NameKind::kApplicationGroup);
-  return wrong != nullptr ? config_error(pool, Code::kBadExpansion, "application group: %s", wrong) : nullptr;
+const char* check_application_group(const cmd_parms* cmd, const char* value) {
+  const char* wrong = check_name(cmd->pool, value, NameKind::kApplicationGroup);
+  return wrong != nullptr ? config_error(cmd, Code::kBadExpansion, "application group: %s", wrong) : nullptr;
 }
 
-const char* check_callable(apr_pool_t* pool, const char* value) {
-  const char* wrong = check_name(pool, value, NameKind::kCallable);
-  return wrong != nullptr ? config_error(pool, Code::kBadCallable, "%s", wrong) : nullptr;
+const char* check_callable(const cmd_parms* cmd, const char* value) {
+  const char* wrong = check_name(cmd->pool, value, NameKind::kCallable);
+  return wrong != nullptr ? config_error(cmd, Code::kBadCallable, "%s", wrong) : nullptr;
 }
 
 const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 2) return config_error(cmd->pool, Code::kBadOption, "a URL and a path are needed");
+  if (count < 2) return config_error(cmd, Code::kBadOption, "a URL and a path are needed");
   const char* url = arguments[0];
   if (url[0] != '/') {
-    return config_error(cmd->pool, Code::kBadUrl, "the URL \"%s\" has to start with '/'", url);
+    return config_error(cmd, Code::kBadUrl, "the URL \"%s\" has to start with '/'", url);
   }
   MountOptions options;
   if (const char* error = read_options(cmd, count - 2, arguments + 2, &options, false)) return error;
@@ -192,13 +192,13 @@ const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const argum
 }
 
 const char* set_script_alias_match(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 2) return config_error(cmd->pool, Code::kBadOption, "a regular expression and a path are needed");
+  if (count < 2) return config_error(cmd, Code::kBadOption, "a regular expression and a path are needed");
   MountOptions options;
   if (const char* error = read_options(cmd, count - 2, arguments + 2, &options, false)) return error;
   Mount* mount = new_mount(cmd, arguments[0], options);
   mount->pattern = ap_pregcomp(cmd->pool, arguments[0], AP_REG_EXTENDED);
   if (mount->pattern == nullptr) {
-    return config_error(cmd->pool, Code::kBadPattern,
+    return config_error(cmd, Code::kBadPattern,
                         "the regular expression \"%s\" does not compile; check brackets, and backslashes inside quotes",
                         arguments[0]);
   }
@@ -216,11 +216,11 @@ const char* set_script_alias_match(cmd_parms* cmd, void*, int count, char* const
 }
 
 const char* set_import_script(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 1) return config_error(cmd->pool, Code::kBadOption, "the path of a script is needed");
+  if (count < 1) return config_error(cmd, Code::kBadOption, "the path of a script is needed");
   MountOptions options;
   if (const char* error = read_options(cmd, count - 1, arguments + 1, &options, true)) return error;
   if (!both_groups_literal(options)) {
-    return config_error(cmd->pool, Code::kBadPreload,
+    return config_error(cmd, Code::kBadPreload,
                         "process-group= and application-group= are both needed, each as a plain name or %%{GLOBAL}: "
                         "at the start of a process there is no request to expand anything else from");
   }

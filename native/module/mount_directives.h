@@ -11,8 +11,8 @@ const char* set_script_alias_match(cmd_parms* cmd, void* unused, int count, char
 const char* set_import_script(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
 
 // Shared with the other setters: null when the group or callable can be used, else the complete error.
-const char* check_process_group(apr_pool_t* pool, const char* value);
-const char* check_application_group(apr_pool_t* pool, const char* value);
-const char* check_callable(apr_pool_t* pool, const char* value);
+const char* check_process_group(const cmd_parms* cmd, const char* value);
+const char* check_application_group(const cmd_parms* cmd, const char* value);
+const char* check_callable(const cmd_parms* cmd, const char* value);
 
 }  // namespace nwsgi::httpd_side

@@ -15,6 +15,12 @@ namespace {
 
 std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
+// Without symbolic links and ".."; the path itself when it cannot be resolved.
+std::string resolved_path(const std::string& path) {
+  char resolved[PATH_MAX];
+  return !path.empty() && ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
+}
+
 std::string code_text(Code code) { return "NWSGI" + std::to_string(static_cast<int>(code)); }
 
 exchange::Failure runtime_failure(Code code, std::string message) {
@@ -72,20 +78,16 @@ RuntimeFiles find_runtime_files() {
   Dl_info info;
   if (::dladdr(reinterpret_cast<void*>(&find_runtime_files), &info) == 0 || info.dli_fname == nullptr) return files;
   // A module that is a symbolic link belongs to the place it points to.
-  char resolved[PATH_MAX];
-  const std::string own = ::realpath(info.dli_fname, resolved) != nullptr ? resolved : info.dli_fname;
-  const std::string directory = directory_of(own);
+  const std::string directory = directory_of(resolved_path(info.dli_fname));
   files.module_directory = directory;
-  files.runtime =
-      first_existing({directory + "/nwsgi_runtime.so", directory + "/nwsgi/nwsgi_runtime.so"}, &files.tried);
+  // The loader looks for libnode relative to the path it is given ($ORIGIN), so that one is resolved too.
+  files.runtime = resolved_path(
+      first_existing({directory + "/nwsgi_runtime.so", directory + "/nwsgi/nwsgi_runtime.so"}, &files.tried));
   const std::string bootstrap =
       first_existing({directory + "/../../dist/bootstrap.cjs", directory + "/nwsgi/dist/bootstrap.cjs",
                       directory + "/dist/bootstrap.cjs", directory + "/bootstrap.cjs"},
                      &files.tried);
-  if (!bootstrap.empty()) {
-    const std::string folder = directory_of(bootstrap);
-    files.gateway_directory = ::realpath(folder.c_str(), resolved) != nullptr ? resolved : folder;
-  }
+  if (!bootstrap.empty()) files.gateway_directory = resolved_path(directory_of(bootstrap));
   return files;
 }
 
