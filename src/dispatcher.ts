@@ -64,8 +64,11 @@ export class Dispatcher {
           if (exchange !== undefined) notify(exchange, events);
         }
       } catch (error) {
-        // Not the application: run() catches what that throws. The other requests of the turn go on.
-        this.#bridge.log(handle, LogLevel.critical, logText(Problem.badRecord, 'gateway', error));
+        // A fault of the gateway: run() catches what applications throw. The other requests of the turn go on.
+        this.#bridge.log(0, LogLevel.critical, logText(Problem.gatewayFault, 'gateway', error));
+        this.#bridge.fail(handle, 500, Problem.gatewayFault.code, Problem.gatewayFault.title);
+        this.#bridge.release(handle);
+        this.#live.delete(handle);
       }
     }
   }

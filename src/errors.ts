@@ -48,6 +48,12 @@ export const Problem = {
     'The environment serves its other scripts; requests for this one get status 500.',
     'Correct the script; the log line before this one has the reason.',
   ),
+  gatewayFault: entry(
+    'NWSGI2004', 'critical', 'The gateway itself failed',
+    'A fault in nwsgi.',
+    'Status 500, or an incomplete response, for this request; the others are not affected.',
+    'Please report it, with the stack trace that follows.',
+  ),
   scriptMissing: entry(
     'NWSGI2101', 'error', 'The script does not exist',
     'The file that WSGIScriptAlias names is not there or may not be read by the user of the process.',
@@ -205,31 +211,40 @@ export const errorCatalogue: readonly CatalogueEntry[] = Object.freeze(Object.va
 /** An error of the gateway; `code` is listed in docs/errors.md. */
 export class NwsgiError extends Error {
   readonly code: string;
-  readonly problem: CatalogueEntry;
+  readonly #problem: CatalogueEntry;
 
   constructor(problem: CatalogueEntry, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = problem === Problem.clientGone ? 'AbortError' : 'NwsgiError';
     this.code = problem.code;
-    this.problem = problem;
+    this.#problem = problem;
+  }
+
+  static problemOf(error: object): CatalogueEntry | undefined {
+    return #problem in error ? error.#problem : undefined;
   }
 }
 
 /** Like {@link NwsgiError}, for a value of the wrong type or form. */
 export class NwsgiTypeError extends TypeError {
   readonly code: string;
-  readonly problem: CatalogueEntry;
+  readonly #problem: CatalogueEntry;
 
   constructor(problem: CatalogueEntry, message: string) {
     super(message);
     this.code = problem.code;
-    this.problem = problem;
+    this.#problem = problem;
+  }
+
+  static problemOf(error: object): CatalogueEntry | undefined {
+    return #problem in error ? error.#problem : undefined;
   }
 }
 
-/** The catalogue entry that an error carries, if it is one of the gateway's. */
+/** The catalogue entry that an error carries, if it is one of the gateway's. Runs no code of the thrown value. */
 export function problemOf(error: unknown): CatalogueEntry | undefined {
-  return error instanceof NwsgiError || error instanceof NwsgiTypeError ? error.problem : undefined;
+  if (typeof error !== 'object' || error === null) return undefined;
+  return NwsgiError.problemOf(error) ?? NwsgiTypeError.problemOf(error);
 }
 
 function isError(value: unknown): value is Error {

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { decodeRecord, encodeRecord } from '../../src/record.js';
+import type { Instructions } from '../../src/record.js';
+
+function decode(record: string): { environ: Record<string, unknown>; instructions: Instructions } {
+  const environ = Object.create(null) as Record<string, unknown>;
+  const instructions: Instructions = { callable: '', developmentPage: false, reloading: false, multiprocess: false };
+  decodeRecord(record, environ, instructions);
+  return { environ, instructions };
+}
+
+const byte = (...codes: number[]): string => String.fromCharCode(...codes);
+
+const VALID: [name: string, record: string, expected: Record<string, string>][] = [
+  ['an empty record', '', {}],
+  ['one pair', byte(1, 1) + 'ab', { a: 'b' }],
+  ['an empty value', byte(3, 0) + 'abc', { abc: '' }],
+  ['an empty name', byte(0, 1) + 'v', { '': 'v' }],
+  ['a value of 127 bytes', byte(1, 127) + 'k' + 'v'.repeat(127), { k: 'v'.repeat(127) }],
+  ['a value of 128 bytes', byte(1, 128, 0, 0, 128) + 'k' + 'v'.repeat(128), { k: 'v'.repeat(128) }],
+  ['a long form for a short value', byte(1, 128, 0, 0, 1) + 'kv', { k: 'v' }],
+  ['a long name', byte(128, 0, 1, 44, 1) + 'n'.repeat(300) + 'v', { ['n'.repeat(300)]: 'v' }],
+  ['bytes above 0x7f', byte(1, 2) + 'k' + byte(0xc3, 0xa9), { k: '\xc3\xa9' }],
+  ['NUL and line ends in values', byte(1, 3) + 'k\0\r\n', { k: '\0\r\n' }],
+  ['equal names: the last wins', byte(1, 1) + 'ka' + byte(1, 1) + 'kb', { k: 'b' }],
+  ['__proto__ as a name', byte(9, 1) + '__proto__x', JSON.parse('{"__proto__":"x"}') as Record<string, string>],
+];
+
+const INVALID: [name: string, record: string][] = [
+  ['a name length only', byte(1)],
+  ['a long name length cut after two bytes', byte(128, 0)],
+  ['a long value length cut', byte(1, 128, 0, 0)],
+  ['a name longer than the record', byte(5, 0) + 'abc'],
+  ['a value longer than the record', byte(1, 5) + 'kabc'],
+  ['the greatest length', byte(255, 255, 255, 255, 255, 255, 255, 255)],
+  ['a good pair and a bad one', byte(1, 1) + 'ab' + byte(9, 9)],
+];
+
+describe('decodeRecord', () => {
+  it.each(VALID)('decodes %s', (_name, record, expected) => {
+    expect(Object.entries(decode(record).environ)).toEqual(Object.entries(expected));
+  });
+
+  it.each(INVALID)('refuses %s', (_name, record) => {
+    expect(() => decode(record)).toThrow(expect.objectContaining({ code: 'NWSGI2213' }));
+  });
+
+  it('keeps nwsgi.x- keys out of the environ and obeys them', () => {
+    const { environ, instructions } = decode(
+      encodeRecord([
+        ['nwsgi.x-callable', 'main'],
+        ['nwsgi.x-error-page', 'Development'],
+        ['nwsgi.x-reloading', '1'],
+        ['nwsgi.x-multiprocess', '1'],
+        ['nwsgi.x-of-tomorrow', 'x'],
+        ['nwsgi.request_id', 'r'],
+        ['nwsgi_x-callable', 'not an instruction'],
+      ]),
+    );
+    expect(Object.keys(environ)).toEqual(['nwsgi.request_id', 'nwsgi_x-callable']);
+    expect(instructions).toEqual({ callable: 'main', developmentPage: true, reloading: true, multiprocess: true });
+  });
+
+  it('decodes what encodeRecord encodes', () => {
+    const pairs = Array.from({ length: 200 }, (_, i): [string, string] => [`K${i}`, String.fromCharCode(i).repeat(i * 7)]);
+    expect(Object.entries(decode(encodeRecord(pairs)).environ)).toEqual(pairs);
+  });
+
+  it('either decodes random bytes or refuses them, and never makes up bytes', () => {
+    let seed = 12345;
+    const random = (below: number): number => {
+      seed ^= seed << 13;
+      seed ^= seed >>> 17;
+      seed ^= seed << 5;
+      return (seed >>> 0) % below;
+    };
+    let decoded = 0;
+    for (let round = 0; round < 20_000; round++) {
+      const bytes = Array.from({ length: random(40) }, () => (random(3) === 0 ? random(256) : random(8)));
+      const record = byte(...bytes);
+      try {
+        const { environ } = decode(record);
+        const used = Object.entries(environ).reduce((sum, [name, value]) => sum + name.length + String(value).length, 0);
+        expect(used).toBeLessThanOrEqual(record.length);
+        decoded++;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'NWSGI2213' });
+      }
+    }
+    expect(decoded).toBeGreaterThan(100);
+  });
+});
