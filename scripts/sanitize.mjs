@@ -8,6 +8,7 @@ import { provideLibnode } from './lib/libnode.mjs';
 import { withBuildLock } from './lib/lock.mjs';
 import { buildNative } from './lib/native.mjs';
 import { root } from './lib/paths.mjs';
+import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp, testPackages } from './lib/setup.mjs';
 import { bold, capture, main, step } from './lib/steps.mjs';
 import { runDoctest, runVitest, summarise } from './lib/suites.mjs';
@@ -49,13 +50,16 @@ await main(async () => {
     console.log(`\n${bold('native')}`);
     const native = await runDoctest(join(folder, 'Release', 'nwsgi_native_test'), environment(reports, { leaks: true }));
     console.log(`\n${bold('integration')}`);
-    const integration = await runVitest('integration', rest, {
-      ...environment(reports, { leaks: false }),
-      NWSGI_TEST_OUTPUT: 'build-sanitize/Release',
-      NWSGI_TEST_PRELOAD: ['libasan.so', 'libubsan.so'].map(runtimeLibrary).join(' '),
-      NWSGI_TEST_MPM: process.env.NWSGI_TEST_MPM ?? 'event,prefork',
-      NWSGI_TEST_SANITIZE: '1',
-    });
+    const integration = await withRunnableTree((home) =>
+      runVitest('integration', rest, {
+        ...environment(reports, { leaks: false }),
+        NWSGI_TEST_HOME: home,
+        NWSGI_TEST_OUTPUT: 'build-sanitize/Release',
+        NWSGI_TEST_PRELOAD: ['libasan.so', 'libubsan.so'].map(runtimeLibrary).join(' '),
+        NWSGI_TEST_MPM: process.env.NWSGI_TEST_MPM ?? 'event,prefork',
+        NWSGI_TEST_SANITIZE: '1',
+      }),
+    );
     const found = readReports(reports);
     for (const { name, text } of found) console.log(`\n${bold(name)}\n${text}`);
     console.log(found.length === 0 ? '\nThe sanitizers reported nothing.' : `\n${found.length} sanitizer reports.`);

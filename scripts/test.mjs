@@ -4,6 +4,7 @@
 // it is named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
 import { join } from 'node:path';
 import { nativeOutput } from './lib/paths.mjs';
+import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp, testPackages } from './lib/setup.mjs';
 import { bold, main } from './lib/steps.mjs';
 import { checkLayers, runDoctest, runVitest, summarise } from './lib/suites.mjs';
@@ -11,10 +12,10 @@ import { checkLayers, runDoctest, runVitest, summarise } from './lib/suites.mjs'
 const defaultSuites = ['layers', 'native', 'unit', 'integration'];
 const knownSuites = [...defaultSuites, 'soak'];
 
-function runSuite(suite, rest) {
+function runSuite(suite, rest, home) {
   if (suite === 'layers') return checkLayers();
   if (suite === 'native') return runDoctest(join(nativeOutput, 'nwsgi_native_test'));
-  return runVitest(suite, rest);
+  return runVitest(suite, rest, { NWSGI_TEST_HOME: home });
 }
 
 await main(async () => {
@@ -22,10 +23,13 @@ await main(async () => {
   const suites = given.filter((argument) => knownSuites.includes(argument));
   const rest = given.filter((argument) => !knownSuites.includes(argument) && argument !== '--');
   await setUp({ packages: testPackages });
-  const results = [];
-  for (const suite of suites.length > 0 ? suites : defaultSuites) {
-    console.log(`\n${bold(suite)}`);
-    results.push(await runSuite(suite, rest));
-  }
+  const results = await withRunnableTree(async (home) => {
+    const finished = [];
+    for (const suite of suites.length > 0 ? suites : defaultSuites) {
+      console.log(`\n${bold(suite)}`);
+      finished.push(await runSuite(suite, rest, home));
+    }
+    return finished;
+  });
   return summarise(results);
 });

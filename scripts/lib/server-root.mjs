@@ -69,3 +69,13 @@ export function runnableTree(folder) {
   capture('chmod', ['-R', 'a+rX', copy]);
   return copy;
 }
+
+/** Runs `work` with a tree that Apache's children can read; a copy made for it is removed afterwards. */
+export async function withRunnableTree(work) {
+  const folder = makeServerRoot('nwsgi-tree-');
+  try {
+    return await work(runnableTree(folder));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { describeEachMpm, useServer } from './harness/index.js';
+import { describeEachMpm, startLoad, useServer, waitFor } from './harness/index.js';
 
 describeEachMpm('smoke', (mpm) => {
   const server = useServer({
@@ -10,8 +10,20 @@ describeEachMpm('smoke', (mpm) => {
       `WSGIScriptAlias /cjs ${s.app('hello.cjs')}`,
       `WSGIScriptAlias /ts ${s.app('hello.ts')}`,
       `WSGIScriptAlias /echo ${s.app('echo-body.mjs')}`,
+      `WSGIScriptAlias /changes ${s.app('changes.ts')}`,
     ],
   });
+
+  /** Writes a script that answers with `text`. */
+  const writeVersion = (text: string) =>
+    server.writeApp(
+      'changes.ts',
+      `import type { Environ, StartResponse } from 'nwsgi';
+       export function application(environ: Environ, startResponse: StartResponse): string[] {
+         startResponse('200 OK', [['Content-Type', 'text/plain']]);
+         return ['${text}'];
+       }`,
+    );
 
   it.each([
     ['/mjs', 'Hello from an ES module\n'],
@@ -30,5 +42,23 @@ describeEachMpm('smoke', (mpm) => {
     expect(response.status).toBe(200);
     expect(response.headers['content-type']).toBe('text/x-test');
     expect(response.body.equals(body)).toBe(true);
+  });
+
+  it('serves a changed script without losing a request', async () => {
+    writeVersion('first version');
+    expect((await server.get('/changes')).text).toBe('first version');
+    const load = startLoad(server, '/changes', { connections: 2, check: (body) => /^(first|second) version$/.test(body) });
+    writeVersion('second version');
+    await waitFor('the second version', async () => (await server.get('/changes')).text === 'second version');
+    expect(await load.stop()).toMatchObject({ failures: [] });
+  });
+
+  it('serves during and after a graceful restart', async () => {
+    const before = server.children();
+    const load = startLoad(server, '/ts', { connections: 2 });
+    await server.graceful();
+    expect(await load.stop()).toMatchObject({ failures: [] });
+    expect((await server.get('/ts')).status).toBe(200);
+    await waitFor('the old children to leave', () => !server.children().some((pid) => before.includes(pid)));
   });
 });

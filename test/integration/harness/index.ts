@@ -1,6 +1,7 @@
 export { open, request, valuesOf, type HttpResponse, type RequestOptions } from './client.js';
 export { type Mpm } from './configuration.js';
 export { Http2Client, type Http2Response } from './http2-client.js';
+export { startLoad, type Load, type LoadResult } from './load.js';
 export { freePorts, isListening } from './ports.js';
 export * from './processes.js';
 export { head, RawClient, type RawResponse } from './raw-client.js';
