@@ -21,6 +21,8 @@ using std::chrono::milliseconds;
 
 // Most answers come within this time; only then it pays to watch the client's socket too.
 constexpr milliseconds kShortWait{50};
+// How long the application may answer a client that half-closed in the middle of its body, before it counts as gone.
+constexpr milliseconds kHalfCloseGrace{1000};
 // How often the limits are looked at while nothing happens. mod_reqtimeout checks its rates when it is read from.
 constexpr milliseconds kSlice{1000};
 
@@ -84,15 +86,13 @@ Work Conversation::next_work(bool starved) {
 // Waits for the application, the client and the clock, until one of them asks for something.
 Work Conversation::watch(bool starved) {
   client_.attach(exchange_.get());
-  // Once the client has closed its side while its body is still being read, that is old news.
-  bool mind_half_close = true;
   for (;;) {
     Work work = exchange_->poll_on_server();
     if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved)) return work;
     if (!limits_hold(starved)) return Work{};
     const auto left = std::chrono::ceil<milliseconds>(wait_until(kSlice) - Clock::now());
     const Clock::time_point before = Clock::now();
-    const ClientWatch::Event event = client_.wait(left, starved, mind_half_close && !starved);
+    const ClientWatch::Event event = client_.wait(left, starved, !starved && before >= mind_half_close_from_);
     // A client that is slow to send must not use up the application's time.
     if (starved && head_timeout_ != 0) head_deadline_ += Clock::now() - before;
     switch (event) {
@@ -104,20 +104,27 @@ Work Conversation::watch(bool starved) {
       case ClientWatch::Event::kReadable:
         return exchange_->poll_on_server();
       case ClientWatch::Event::kHalfClosed:
-        // Bytes sent before the close may still be on their way through the filters: take them, or find out that the
-        // rest of the body will never come. With all of the body there, the client just hung up.
-        if (body_.finished() || body_.failed()) {
+        if (!still_listening()) {
           client_left();
           return Work{};
         }
-        if (body_.pump() == RequestBody::Progress::kFailed) break;
-        mind_half_close = body_.finished();
         break;
       case ClientWatch::Event::kGone:
         client_left();
         return Work{};
     }
   }
+}
+
+// The client will send nothing more. With all of its body here, that means that it hung up. Else bytes sent before may
+// still be on their way through the filters: take them, or find out that the rest of the body will never come and let
+// the application say so.
+bool Conversation::still_listening() {
+  if (body_.finished()) return false;
+  if (body_.failed() && mind_half_close_from_ != Clock::time_point{}) return false;
+  if (!body_.failed()) body_.pump();
+  if (!body_.finished()) mind_half_close_from_ = Clock::now() + kHalfCloseGrace;
+  return true;
 }
 
 bool Conversation::limits_hold(bool starved) {

@@ -28,6 +28,7 @@ class Conversation {
   exchange::Work next_work(bool starved);
   exchange::Work watch(bool starved);
   bool limits_hold(bool starved);
+  bool still_listening();
   void client_left();
   int conclude(exchange::End end);
   int answer_failure();
@@ -45,6 +46,7 @@ class Conversation {
   const apr_interval_time_t head_timeout_;  // WSGIRequestTimeout; 0: none
   exchange::Clock::time_point head_deadline_{};
   exchange::Clock::time_point starved_since_{};
+  exchange::Clock::time_point mind_half_close_from_{};
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up
 };

@@ -5,7 +5,6 @@
 #include <util_filter.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "module/log.h"
@@ -15,6 +14,56 @@ namespace {
 
 constexpr size_t kMostPerRead = 64 * 1024;
 constexpr apr_off_t kMostPrefetched = 64 * 1024;
+
+// Takes the place of the request's output filters while its body is read.
+//
+// httpd's HTTP_IN filter answers a malformed chunk, or a body above LimitRequestBody, by an error bucket and the end of
+// the response on the output filters. With a part of the application's response already sent, that would make the
+// response look complete, and the read would return success with the rubbish in its brigade; with nothing sent, the
+// application could not answer in its own way. So the error is caught here, and the conversation decides.
+class ErrorCatcher {
+ public:
+  explicit ErrorCatcher(request_rec* r) : r_(r), outer_(r->output_filters) {
+    filter_.frec = &record();
+    filter_.ctx = this;
+    // Without a request, ap_pass_brigade() does not note the end of the response.
+    filter_.c = r->connection;
+    r->output_filters = &filter_;
+  }
+  ~ErrorCatcher() { r_->output_filters = outer_; }
+  ErrorCatcher(const ErrorCatcher&) = delete;
+  ErrorCatcher& operator=(const ErrorCatcher&) = delete;
+
+  // The HTTP status that the filter wanted to answer with; 0 when it did not.
+  int status() const { return status_; }
+
+ private:
+  static ap_filter_rec_t& record() {
+    static ap_filter_rec_t* const instance = [] {
+      auto* made = new ap_filter_rec_t{};
+      made->name = "nwsgi_error_catcher";
+      made->filter_func.out_func = take;
+      made->ftype = AP_FTYPE_RESOURCE;
+      return made;
+    }();
+    return *instance;
+  }
+  static apr_status_t take(ap_filter_t* filter, apr_bucket_brigade* brigade) {
+    auto* self = static_cast<ErrorCatcher*>(filter->ctx);
+    for (apr_bucket* bucket = APR_BRIGADE_FIRST(brigade); bucket != APR_BRIGADE_SENTINEL(brigade);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+      if (AP_BUCKET_IS_ERROR(bucket)) self->status_ = static_cast<ap_bucket_error*>(bucket->data)->status;
+    }
+    if (self->status_ == 0) self->status_ = HTTP_BAD_REQUEST;
+    apr_brigade_cleanup(brigade);
+    return AP_FILTER_ERROR;
+  }
+
+  request_rec* const r_;
+  ap_filter_t* const outer_;
+  ap_filter_t filter_{};
+  int status_ = 0;
+};
 
 }  // namespace
 
@@ -45,30 +94,31 @@ RequestBody::Progress RequestBody::pump() {
 RequestBody::Progress RequestBody::read_some(size_t room) {
   if (brigade_ == nullptr) brigade_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
   const auto wanted = static_cast<apr_off_t>(std::min(room, kMostPerRead));
-  const apr_status_t status =
-      ap_get_brigade(r_->input_filters, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, wanted);
-  if (status == APR_SUCCESS) {
-    if (!APR_BRIGADE_EMPTY(brigade_)) return take_brigade();
-    return swallowed_error() ? fail(HTTP_BAD_REQUEST, "is malformed", 0) : Progress::kStarved;
+  apr_status_t status;
+  int error_status;
+  {
+    ErrorCatcher catcher(r_);
+    status = ap_get_brigade(r_->input_filters, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, wanted);
+    error_status = catcher.status();
+  }
+  if (error_status == 0 && status == APR_SUCCESS) {
+    return APR_BRIGADE_EMPTY(brigade_) ? Progress::kStarved : take_brigade();
   }
   apr_brigade_cleanup(brigade_);
+  if (error_status != 0) {
+    return fail(error_status, error_status == HTTP_REQUEST_ENTITY_TOO_LARGE
+                                  ? "is larger than LimitRequestBody allows"
+                                  : "is malformed", 0);
+  }
   if (APR_STATUS_IS_EAGAIN(status)) return Progress::kStarved;
   if (status == AP_FILTER_ERROR) {
     answered_ = true;
-    return fail(0, "was refused", 0);
+    return fail(0, "was refused by a filter", 0);
   }
   if (status == APR_INCOMPLETE || APR_STATUS_IS_EOF(status)) {
     return fail(HTTP_BAD_REQUEST, "broke off: the client left before its end", 0);
   }
   return fail(ap_map_http_request_error(status, HTTP_BAD_REQUEST), "could not be read", status);
-}
-
-// httpd's HTTP_IN filter answers a malformed chunk, or a body above LimitRequestBody, by an error bucket on the output
-// filters. Once the application's head is out, the error has nowhere to go and the read returns success with nothing
-// in it (an ordinary non-blocking read with nothing there is EAGAIN); the next one would claim the end of the body.
-bool RequestBody::swallowed_error() const {
-  return r_->connection->keepalive == AP_CONN_CLOSE && r_->input_filters != nullptr &&
-         std::strcmp(r_->input_filters->frec->name, "http_in") == 0;
 }
 
 RequestBody::Progress RequestBody::take_brigade() {

@@ -30,7 +30,7 @@ class RequestBody {
   bool failed() const { return failed_; }
   // The HTTP status that the failure asks for; 0 when there is none.
   int failure_status() const { return failure_status_; }
-  // httpd's own filter has already sent an error page to the client.
+  // A filter has already sent an error page to the client.
   bool answered_by_filter() const { return answered_; }
 
  private:
@@ -38,7 +38,6 @@ class RequestBody {
   Progress take_brigade();
   Progress fail(int status, const char* what, apr_status_t reason);
   void send_continue();
-  bool swallowed_error() const;
 
   request_rec* const r_;
   exchange::Exchange* const exchange_;
