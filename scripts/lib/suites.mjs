@@ -14,6 +14,14 @@ export function checkLayers() {
   return { passed: found.length === 0 ? 1 : 0, failed: found.length, skipped: 0 };
 }
 
+/** Types of the tests and of the example application, which sees the package as an application author does. */
+export async function checkTypes() {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const { status, output } = await execute(process.execPath, [tsc, '-p', join(root, 'test'), '--pretty', 'false'], {});
+  process.stdout.write(status === 0 ? '  the tests and the example application are well-typed\n' : output.replace(/^(?=.)/gm, '  '));
+  return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
+}
+
 /** The C++ unit tests. */
 export async function runDoctest(program, environment = {}) {
   if (!existsSync(program)) {
