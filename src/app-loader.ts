@@ -2,6 +2,7 @@
 import { access, constants, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
 import { logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { show } from './head.js';
@@ -105,7 +106,7 @@ export class AppLoader {
       return (await import(pathToFileURL(script).href)) as Exports;
     } catch (error) {
       this.#bridge.loadFailed(script);
-      return { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 };
+      return { problem: loadProblem(error), error, status: 500 };
     }
   }
 }
@@ -116,6 +117,13 @@ function isObject(value: unknown): value is Exports {
 
 function isFailure(value: Exports | LoadFailure): value is LoadFailure {
   return typeof value.status === 'number' && isObject(value.problem) && 'error' in value;
+}
+
+/** Errors of the hooks thread arrive as copies: only their properties tell what they were. */
+function loadProblem(error: unknown): CatalogueEntry {
+  const known = problemOf(error);
+  if (known !== undefined) return known;
+  return types.isNativeError(error) && 'code' in error && error.code === Problem.typeScriptFailed.code ? Problem.typeScriptFailed : Problem.scriptFailed;
 }
 
 /** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */

@@ -20,7 +20,7 @@ interface SyncHooks {
 interface ModuleInternals {
   registerHooks?(hooks: SyncHooks): unknown;
   register(specifier: string, parent: string): void;
-  setSourceMapsSupport?(options: { enabled: boolean; nodeModules: boolean; generatedCode: boolean }): void;
+  setSourceMapsSupport?(enabled: boolean, options: { nodeModules: boolean; generatedCode: boolean }): void;
   _extensions: Record<string, (module: CompilableModule, file: string) => void>;
   _resolveFilename(request: string, parent: { filename?: string } | undefined, ...rest: unknown[]): string;
 }
@@ -52,7 +52,7 @@ export function prepareHooks(script: string, source: string, format: ModuleForma
 function enableSourceMaps(): void {
   if (sourceMaps) return;
   sourceMaps = true;
-  if (internals.setSourceMapsSupport !== undefined) internals.setSourceMapsSupport({ enabled: true, nodeModules: false, generatedCode: false });
+  if (internals.setSourceMapsSupport !== undefined) internals.setSourceMapsSupport(true, { nodeModules: false, generatedCode: false });
   else process.setSourceMapsEnabled(true);
 }
 

@@ -1,0 +1,109 @@
+/**
+ * Loads real scripts with the compiled gateway in a Node process of its own: the module loader of Node is what is
+ * tested. NWSGI_TEST_NODES may name further Node binaries, separated by colons.
+ */
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+interface Outcome {
+  text: string;
+  same: boolean;
+  failure?: { status: number; code: string; message: string };
+  log: string[];
+  watched: number;
+  failed: number;
+}
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const gateway = join(root, 'build', 'gateway-under-test');
+const nodes = [process.execPath, ...(process.env.NWSGI_TEST_NODES ?? '').split(':').filter((path) => path !== '')];
+const ANSWER = "(environ, start) => { start('200 OK', []); return [String(value)]; }";
+let directory = '';
+
+beforeAll(() => {
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--outDir', gateway], { stdio: 'inherit' });
+  directory = mkdtempSync(join(tmpdir(), 'nwsgi-loader-'));
+}, 60_000);
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+let counter = 0;
+
+/** Writes files into a fresh directory and loads the first one. */
+async function load(node: string, files: Record<string, string>, callable = 'application'): Promise<Outcome> {
+  const place = join(directory, String(counter++));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(place, name)), { recursive: true });
+    writeFileSync(join(place, name), text);
+  }
+  const script = join(place, Object.keys(files)[0] as string);
+  const { stdout } = await run(node, [join(root, 'test/unit/fixtures/load-one.mjs'), gateway, script, callable], { env: { ...process.env, NODE_OPTIONS: '' } });
+  return JSON.parse(stdout.trim().split('\n').at(-1) as string) as Outcome;
+}
+
+const APPS: [name: string, files: Record<string, string>, callable?: string][] = [
+  ['.mjs with top-level await', { 'app.mjs': `const value = await Promise.resolve(42);\nexport const application = ${ANSWER};` }],
+  ['.cjs', { 'app.cjs': `const value = 42; exports.application = ${ANSWER};` }],
+  ['module.exports = { application }', { 'app.cjs': `const value = 42; module.exports = { application: ${ANSWER} };` }],
+  ['another callable', { 'app.mjs': `const value = 42; export const main = ${ANSWER};` }, 'main'],
+  ['a property of the default export', { 'app.mjs': `const value = 42; export default { application: ${ANSWER} };` }],
+  ['.js of type module', { 'app.js': `const value = 42; export const application = ${ANSWER};`, 'package.json': '{"type":"module"}' }],
+  ['.js of type commonjs', { 'app.js': `const value = 42; exports.application = ${ANSWER};`, 'package.json': '{"type":"commonjs"}' }],
+  ['.js with import, without a type', { 'app.js': `import { sep } from 'node:path'; const value = sep && 42; export const application = ${ANSWER};` }],
+  ['.js with require, without a type', { 'app.js': `const { sep } = require('path'); const value = sep && 42; exports.application = ${ANSWER};` }],
+  ['another extension, ES module', { 'app.wsgi.nwsgi': `const value = 42; export const application = ${ANSWER};` }],
+  ['another extension, CommonJS', { 'app.nwsgi': `const value = 42; exports.application = ${ANSWER};` }],
+  ['a name with spaces and signs', { 'my app#1%20?.mjs': `const value = 42; export const application = ${ANSWER};` }],
+  ['.ts', { 'app.ts': `const value: number = 42; export const application = ((environ: object, start: (s: string, h: string[]) => void) => { start('200 OK', []); return [String(value)]; });` }],
+  ['.ts with enums, parameter properties, namespaces', { 'app.ts': `enum E { A = 40 } class P { constructor(readonly x: number) {} } namespace N { export const y = 1 }\nconst value = E.A + new P(1).x + N.y; export const application = ${ANSWER};` }],
+  ['.mts that imports .ts', { 'app.mts': `import { value } from './lib.ts'; import type { T } from './lib.ts';\nconst x: T = 1; export const application = ${ANSWER};`, 'lib.ts': 'export type T = number; export const value: T = 42;' }],
+  ['.ts that imports .js which is .ts', { 'app.ts': `import { value } from './lib.js'; export const application = ${ANSWER};`, 'lib.ts': 'export const value: number = 42;' }],
+  ['.ts that imports CommonJS', { 'app.ts': `import { value } from './lib.cjs'; export const application = ${ANSWER};`, 'lib.cjs': 'exports.value = 42;' }],
+  ['.ts that imports .cts', { 'app.ts': `import lib from './lib.cts'; const value: number = lib.value; export const application = ${ANSWER};`, 'lib.cts': 'const value: number = 42; exports.value = value;' }],
+  ['.cts that requires .ts', { 'app.cts': `const { value } = require('./lib.ts') as { value: number }; exports.application = ${ANSWER};`, 'lib.ts': 'const value: number = 42; exports.value = value;' }],
+  ['.ts with import = and export =', { 'app.ts': `import lib = require('./lib'); const value: number = lib.value; export = { application: ${ANSWER} };`, 'lib.ts': 'exports.value = 42 as number;' }],
+  ['.ts of type commonjs', { 'app.ts': `const value: number = 42; exports.application = ${ANSWER};`, 'package.json': '{"type":"commonjs"}' }],
+  ['.mjs that imports .ts', { 'app.mjs': `import { value } from './lib.ts'; export const application = ${ANSWER};`, 'lib.ts': 'export const value: number = 42;' }],
+];
+
+const FAILURES: [name: string, files: Record<string, string>, code: string, text: RegExp][] = [
+  ['an exception', { 'app.mjs': 'throw new Error("at load");' }, 'NWSGI2102', /at load/],
+  ['a rejected top-level await', { 'app.mjs': 'await Promise.reject(new Error("rejected"));' }, 'NWSGI2102', /rejected/],
+  ['a syntax error', { 'app.mjs': 'const = 1;' }, 'NWSGI2102', /SyntaxError/],
+  ['a syntax error in CommonJS', { 'app.cjs': 'const = 1;' }, 'NWSGI2102', /SyntaxError/],
+  ['a missing module', { 'app.mjs': 'import "./missing.mjs";' }, 'NWSGI2102', /missing\.mjs/],
+  ['a missing callable', { 'app.mjs': 'export const other = 1;' }, 'NWSGI2103', /does not export "application"; it exports other/],
+  ['a callable that is no function', { 'app.mjs': 'export const application = 5;' }, 'NWSGI2103', /number 5/],
+  ['bad TypeScript', { 'app.ts': 'export const x: = 1;\n' }, 'NWSGI2104', /app\.ts:1:17/],
+];
+
+describe.each(nodes)('scripts in %s', (node) => {
+  it.concurrent.each(APPS)('loads %s', async (_name, files, callable) => {
+    const outcome = await load(node, files, callable);
+    expect(outcome).toEqual({ text: '42', same: true, log: [], watched: 1, failed: 0 });
+  });
+
+  it.concurrent.each(FAILURES)('answers 500 after %s', async (_name, files, code, text) => {
+    const outcome = await load(node, files);
+    expect(outcome.failure).toMatchObject({ status: 500, code });
+    expect(outcome.log.join('\n')).toMatch(text);
+    expect(outcome.log.join('\n')).toMatch(new RegExp(`^${code} .*app\\.`));
+    expect([outcome.watched, outcome.failed > 0]).toEqual([0, true]);
+  });
+
+  it('answers 404 to a missing script', async () => {
+    const outcome = await load(node, { 'package.json': '{}' }).then(() => run(node, [join(root, 'test/unit/fixtures/load-one.mjs'), gateway, '/missing/app.mjs']));
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ failure: { status: 404, code: 'NWSGI2101' }, failed: 0 });
+  });
+
+  it('shows positions of the TypeScript source in stacks', async () => {
+    const outcome = await load(node, { 'app.ts': 'enum E { A }\ninterface Unused { a: string }\n\nexport function application(): never {\n  throw new Error("here " + E.A);\n}\n' });
+    expect(outcome.log.join('\n')).toMatch(/app\.ts:5:/);
+  });
+});
