@@ -14,10 +14,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// HTTP/2 streams have no socket of their own; their state is looked at this often.
+// HTTP/2 streams have no socket of their own; whether the client has gone is looked at this often.
 constexpr milliseconds kStreamSlice{250};
-// Their input too, while the application waits for it: short at first, as data is usually under way.
-constexpr milliseconds kStreamBodySlice{10};
+// Their input too, where not even a pipe announces it (httpd before 2.4.58).
+constexpr milliseconds kBlindSlice{5};
 
 // One eventfd for each worker thread, made when the thread first waits for a slow application.
 class ThreadWakeFd {
@@ -41,24 +41,28 @@ void drain(int fd) {
   [[maybe_unused]] const ssize_t size = ::read(fd, &count, sizeof count);
 }
 
-int socket_of(conn_rec* c) {
-  if (c->master != nullptr) return -1;
-  apr_socket_t* socket = nullptr;
+// The descriptor that becomes readable with the client's input: the connection's socket, or the pipe by which mod_http2
+// announces a stream's input (it empties the pipe when a read finds nothing more). -1 when there is none.
+int input_descriptor(conn_rec* c) {
+  apr_os_file_t file = -1;
+  apr_os_sock_t socket = -1;
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 129)
   apr_pollfd_t watched{};
-  if (ap_get_pollfd_from_conn(c, &watched, nullptr) != APR_SUCCESS || watched.desc_type != APR_POLL_SOCKET) return -1;
-  socket = watched.desc.s;
+  if (ap_get_pollfd_from_conn(c, &watched, nullptr) != APR_SUCCESS) return -1;
+  if (watched.desc_type == APR_POLL_FILE) return apr_os_file_get(&file, watched.desc.f) == APR_SUCCESS ? file : -1;
+  if (watched.desc_type != APR_POLL_SOCKET || watched.desc.s == nullptr) return -1;
+  return apr_os_sock_get(&socket, watched.desc.s) == APR_SUCCESS ? socket : -1;
 #else
-  socket = ap_get_conn_socket(c);
+  (void)file;
+  apr_socket_t* connection = c->master == nullptr ? ap_get_conn_socket(c) : nullptr;
+  return connection != nullptr && apr_os_sock_get(&socket, connection) == APR_SUCCESS ? socket : -1;
 #endif
-  apr_os_sock_t descriptor = -1;
-  if (socket == nullptr || apr_os_sock_get(&descriptor, socket) != APR_SUCCESS) return -1;
-  return descriptor;
 }
 
 }  // namespace
 
-ClientWatch::ClientWatch(request_rec* r) : r_(r), timeout_(r->server->timeout) {}
+ClientWatch::ClientWatch(request_rec* r)
+    : r_(r), is_stream_(r->connection->master != nullptr), timeout_(r->server->timeout) {}
 
 ClientWatch::~ClientWatch() {
   if (exchange_ != nullptr) exchange_->set_wake_fd_on_server(-1);
@@ -66,7 +70,7 @@ ClientWatch::~ClientWatch() {
 
 void ClientWatch::attach(exchange::Exchange* exchange) {
   if (exchange_ != nullptr) return;
-  socket_ = socket_of(r_->connection);
+  input_fd_ = input_descriptor(r_->connection);
   wake_fd_ = thread_wake_fd.get();
   if (wake_fd_ < 0) return;
   drain(wake_fd_);
@@ -81,21 +85,22 @@ ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool m
     std::this_thread::sleep_for(std::min(longest, milliseconds(5)));
     return for_body ? Event::kReadable : Event::kWork;
   }
-  pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {socket_, 0, 0}};
-  if (socket_ < 0) {
-    longest = std::min(longest, for_body ? kStreamBodySlice : kStreamSlice);
-  } else {
-    fds[1].events = static_cast<short>((for_body ? POLLIN : 0) | (mind_half_close ? POLLRDHUP : 0));
-  }
-  const int ready = ::poll(fds, socket_ < 0 ? 1 : 2, static_cast<int>(std::max<int64_t>(longest.count(), 0)));
+  // A stream's pipe says nothing about the client having gone.
+  const bool watch_input = input_fd_ >= 0 && (for_body || !is_stream_);
+  const bool blind = input_fd_ < 0 && for_body;
+  if (is_stream_) longest = std::min(longest, kStreamSlice);
+  if (blind) longest = std::min(longest, kBlindSlice);
+  pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {input_fd_, 0, 0}};
+  fds[1].events = static_cast<short>((for_body ? POLLIN : 0) | (mind_half_close && !is_stream_ ? POLLRDHUP : 0));
+  const int ready = ::poll(fds, watch_input ? 2 : 1, static_cast<int>(std::max<int64_t>(longest.count(), 0)));
   if (r_->connection->aborted) return Event::kGone;
-  if (ready <= 0) return socket_ < 0 && for_body ? Event::kReadable : Event::kNothing;
+  if (ready <= 0) return blind ? Event::kReadable : Event::kNothing;
   if ((fds[0].revents & POLLIN) != 0) {
     drain(wake_fd_);
     return Event::kWork;
   }
-  if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) return Event::kGone;
   if (for_body && (fds[1].revents & POLLIN) != 0) return Event::kReadable;
+  if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) return is_stream_ ? Event::kReadable : Event::kGone;
   if ((fds[1].revents & POLLRDHUP) != 0) return Event::kHalfClosed;
   return Event::kNothing;
 }

@@ -35,7 +35,8 @@ class ClientWatch {
  private:
   request_rec* const r_;
   exchange::Exchange* exchange_ = nullptr;
-  int socket_ = -1;   // -1: none that could be watched (HTTP/2 streams)
+  const bool is_stream_;  // of HTTP/2: no socket of its own
+  int input_fd_ = -1;     // -1: nothing that could be watched
   int wake_fd_ = -1;
   apr_interval_time_t timeout_;
 };

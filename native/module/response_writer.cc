@@ -125,8 +125,9 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
   apr_brigade_cleanup(brigade_);
   if (weight != 0) exchange_->output_written_on_server(weight);
   if (status == AP_FILTER_ERROR) return Outcome::kFilterError;
+  // A client that leaves when it has everything has not left early.
+  if (status == APR_SUCCESS && (ended_ || !r_->connection->aborted)) return Outcome::kOk;
   if (r_->connection->aborted) return Outcome::kClientGone;
-  if (status == APR_SUCCESS) return Outcome::kOk;
   log_request(r_, APLOG_INFO, status, Code::kOutputFailed, "the response could not be sent on; it is given up");
   return Outcome::kClientGone;
 }

@@ -45,18 +45,32 @@ bool may_apply(const core_dir_config* section, const char* filename) {
   return std::strncmp(section->d, filename, std::strlen(section->d)) == 0;
 }
 
+// httpd looks for .htaccess also where AllowOverride was never set, although nothing in such a file is allowed then
+// (its documented default is None). Only a folder where something can be overridden matters.
+bool htaccess_may_decide(const request_rec* walked) {
+  for (const htaccess_result* looked = walked->htaccess; looked != nullptr; looked = looked->next) {
+    if (looked->htaccess != nullptr || (looked->override & OR_ALL) != 0) return true;
+  }
+  return false;
+}
+
+// AllowOverrideList names single directives; httpd does not keep it in htaccess_result.
+bool lists_overrides(const core_dir_config* section) {
+  return section->override_list != nullptr && !apr_is_empty_table(section->override_list);
+}
+
 // The conditions under which the walk's result depends on the configuration alone.
 bool walk_is_constant(const request_rec* walked) {
-  if (walked->htaccess != nullptr) return false;
+  if (htaccess_may_decide(walked)) return false;
   const core_dir_config* defaults = core_config(walked->server->lookup_defaults);
-  if ((defaults->opts & (OPT_SYM_LINKS | OPT_SYM_OWNER)) != OPT_SYM_LINKS) return false;
+  if ((defaults->opts & (OPT_SYM_LINKS | OPT_SYM_OWNER)) != OPT_SYM_LINKS || lists_overrides(defaults)) return false;
   const auto* server =
       static_cast<const core_server_config*>(ap_get_core_module_config(walked->server->module_config));
   for (int i = 0; i < server->sec_dir->nelts; ++i) {
     const core_dir_config* section = core_config(APR_ARRAY_IDX(server->sec_dir, i, ap_conf_vector_t*));
     if (section == nullptr || !may_apply(section, walked->filename)) continue;
     // Named groups of a <DirectoryMatch> set environment variables of the request while walking.
-    if (!links_stay_allowed(section) || names_captures(section)) return false;
+    if (!links_stay_allowed(section) || names_captures(section) || lists_overrides(section)) return false;
   }
   const core_dir_config* merged = core_config(walked->per_dir_config);
   for (int i = 0; merged->sec_file != nullptr && i < merged->sec_file->nelts; ++i) {
