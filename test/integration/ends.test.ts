@@ -1,0 +1,240 @@
+/** How a response ends: close(), clients that leave, failures in the middle (W-91…W-98). */
+import { describe, expect, it } from 'vitest';
+import { describeEachMpm, head, sleep, useServer, waitFor } from './harness/index.js';
+import { appsServer, count, get, newRun, notesOf } from './support/mounts.js';
+
+describeEachMpm('ends of a response in every MPM', (mpm) => {
+  const server = useServer(appsServer(['endless.mjs', 'fails.ts'], { mpm }));
+
+  it('W-94 an endless body stops within a second after the client has left', async () => {
+    const run = newRun();
+    const client = await server.raw();
+    await client.send(get(`/endless?kind=sync&run=${run}`));
+    await client.readBytes(1_000_000);
+    client.reset();
+    const begin = performance.now();
+    await waitFor('the end of the body', async () => count(await notesOf(server, run), 'stopped') > 0, 5000);
+    expect(performance.now() - begin).toBeLessThan(1000);
+  });
+
+  it('W-97 a failure after a block leaves out the last chunk and closes the connection', async () => {
+    const client = await server.raw();
+    await client.send(get('/fails?when=after-block'));
+    const bytes = await client.readAll();
+    expect(bytes.toString('latin1')).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(bytes.toString('latin1')).toMatch(/\r\n\r\n10\r\nsome of the body\r\n$/);
+    client.close();
+  });
+});
+
+describe('the end of a response', () => {
+  const server = useServer(appsServer(['ends-somehow.mjs', 'close-throws.mjs', 'endless.mjs', 'fails.ts', 'hello.mjs', 'file-served.mjs'], {
+    vhosts: [{}, { tls: true, http2: true }],
+    directives: (s) => [`SetEnv test.file "${s.writeFile('files/data.bin', Buffer.alloc(2_000_000, 'd'))}"`],
+  }));
+
+  const closes = async (run: string) => {
+    await waitFor('close()', async () => count(await notesOf(server, run), 'close') > 0, 5000);
+    await sleep(50); // For one call too many.
+    return count(await notesOf(server, run), 'close');
+  };
+
+  it.each([
+    ['a normal end', 'normal', 200],
+    ['a list', 'list', 200],
+    ['an error after a block', 'after-block', 200],
+    ['an error before the first block', 'first-block', 500],
+    ['a missing startResponse', 'not-started', 500],
+    ['a list with a wrong block', 'bad-list', 500],
+    ['a result that cannot be iterated', 'no-iterable', 500],
+    ['an iterator that cannot be made', 'iterator-fails', 500],
+  ])('W-91 W-92 close() is called once for %s', async (_, how, status) => {
+    const run = newRun();
+    const response = await server.get(`/ends-somehow?how=${how}&run=${run}`);
+    expect(response.status).toBe(status);
+    expect(await closes(run)).toBe(1);
+  });
+
+  it('W-91 W-92 close() is called once for HEAD', async () => {
+    const run = newRun();
+    const response = await server.request(`/ends-somehow?how=normal&run=${run}`, { method: 'HEAD' });
+    expect(response.status).toBe(200);
+    expect(await closes(run)).toBe(1);
+  });
+
+  it('W-91 W-92 close() is called once when the client resets the connection in a large body', async () => {
+    const run = newRun();
+    const client = await server.raw();
+    await client.send(get(`/ends-somehow?how=large&run=${run}`));
+    await client.readBytes(500_000);
+    client.reset();
+    expect(await closes(run)).toBe(1);
+    const notes = await notesOf(server, run);
+    expect(count(notes, 'next')).toBeLessThan(400);
+    expect(count(notes, 'return')).toBe(1);
+    expect(notes.at(-1)).toBe('close');
+  });
+
+  it.each(['handle', 'object'])('W-91 W-92 close() of a wrapped file is called once (%s)', async (source) => {
+    const run = newRun();
+    const response = await server.get(`/file-served?source=${source}&run=${run}`);
+    expect(response.body.length).toBe(2_000_000);
+    expect(await closes(run)).toBe(1);
+  });
+
+  it('W-92 close() comes after the last block, and return() is not called after a normal end', async () => {
+    const run = newRun();
+    await server.get(`/ends-somehow?how=normal&run=${run}`);
+    expect(await closes(run)).toBe(1);
+    expect(await notesOf(server, run)).toEqual(['next', 'next', 'next', 'next', 'close']);
+  });
+
+  it.each(['throws', 'rejects'])('W-93 a close() that %s is logged only', async (how) => {
+    const since = server.mark();
+    const client = await server.raw();
+    await client.send(get(`/close-throws?${how}`));
+    const response = await client.readResponse();
+    expect(response.status).toBe(200);
+    expect(response.text).toBe('a complete body');
+    expect(response.complete).toBe(true);
+    await server.expectLog(/NWSGI2212[^\n]*close (threw|rejected) on purpose/, { since });
+    expect(server.log(since)).toContain('close-throws.mjs:');
+    await client.send(get('/hello'));
+    expect((await client.readResponse()).status).toBe(200);
+    client.close();
+  });
+
+  it.each(['sync', 'async', 'slow', 'silent', 'readable', 'write'])('W-94 an endless %s body stops within a second after a reset', async (kind) => {
+    const run = newRun();
+    const client = await server.raw();
+    await client.send(get(`/endless?kind=${kind}&run=${run}`));
+    await client.readUntil('\r\n\r\n');
+    await sleep(100);
+    client.reset();
+    const begin = performance.now();
+    await waitFor('the end of the body', async () => count(await notesOf(server, run), 'stopped') > 0, 5000);
+    expect(performance.now() - begin).toBeLessThan(1000);
+    await sleep(50);
+    expect(await notesOf(server, run)).toEqual(['started', 'stopped']);
+  });
+
+  it('W-94 an endless body stops within a second although the client reads nothing before it leaves', async () => {
+    const run = newRun();
+    const client = await server.raw();
+    client.pause();
+    await client.send(get(`/endless?kind=sync&run=${run}`));
+    await waitFor('the start', async () => (await notesOf(server, run)).length > 0);
+    await sleep(500);
+    client.reset();
+    const begin = performance.now();
+    await waitFor('the end of the body', async () => count(await notesOf(server, run), 'stopped') > 0, 5000);
+    expect(performance.now() - begin).toBeLessThan(1000);
+  });
+
+  it('W-94 a reset HTTP/2 stream stops its body and leaves the connection in use', async () => {
+    const run = newRun();
+    const client = await server.http2(1);
+    const stream = client.stream(`/endless?kind=async&run=${run}`, {}, true);
+    stream.on('error', () => {});
+    await new Promise((resolve) => stream.once('data', resolve));
+    stream.close(8);
+    const begin = performance.now();
+    await waitFor('the end of the body', async () => count(await notesOf(server, run), 'stopped') > 0, 5000);
+    expect(performance.now() - begin).toBeLessThan(1000);
+    expect((await client.request('/hello')).status).toBe(200);
+    client.close();
+  });
+
+  it.each(['before-start', 'rejected', 'after-start', 'first-block'])('W-95 W-96 an exception %s is a 500 with a stack in the log', async (when) => {
+    const since = server.mark();
+    const response = await server.get(`/fails?when=${when}`);
+    expect(response.status).toBe(500);
+    expect(response.headers['x-own']).toBeUndefined();
+    expect(response.headers['content-type']).toMatch(/^text\/html/);
+    expect(response.text).not.toMatch(/failed on purpose|ApplicationError|NWSGI/);
+    await server.expectLog(/NWSGI2201[^\n]*ApplicationError: failed on purpose/, { since });
+    const log = server.log(since);
+    // The position in the TypeScript file: `throw` stands in line 10.
+    expect(log).toMatch(/at fail \(.*fails\.ts:10:\d+\)/);
+    expect(log).toContain('the deeper cause');
+  });
+
+  it('W-95 a thrown value that is no Error is reported too', async () => {
+    const since = server.mark();
+    expect((await server.get('/fails?when=not-an-error')).status).toBe(500);
+    await server.expectLog(/NWSGI2201[^\n]*odd: 'value'/, { since });
+  });
+
+  it.each(['after-block', 'after-write'])('W-97 the connection ends without a last chunk (%s)', async (when) => {
+    const since = server.mark();
+    const client = await server.raw();
+    await client.send(get(`/fails?when=${when}`) + get('/hello'));
+    const bytes = (await client.readAll()).toString('latin1');
+    expect(bytes).toMatch(/\r\n\r\n10\r\nsome of the body\r\n$/);
+    expect(bytes.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    client.close();
+    await server.expectLog(/NWSGI2202[^\n]*failed on purpose/, { since });
+  });
+
+  it('W-97 a failure inside the announced length ends the connection early', async () => {
+    const client = await server.raw();
+    await client.send(get('/fails?when=after-block&length=100'));
+    const response = await client.readResponse();
+    expect(response.header('Content-Length')).toBe('100');
+    expect(response.text).toBe('some of the body');
+    expect(response.complete).toBe(false);
+    client.close();
+  });
+
+  it('W-97 an HTTP/1.0 client sees a reset instead of an ordinary end', async () => {
+    const client = await server.raw();
+    await client.send(head('GET /fails?when=after-block HTTP/1.0'));
+    await client.waitForEnd();
+    expect(client.error?.message).toMatch(/ECONNRESET/);
+    client.close();
+  });
+
+  it('W-97 an HTTP/2 client sees its stream reset, and the connection goes on', async () => {
+    const client = await server.http2(1);
+    const response = await client.request('/fails?when=after-block');
+    expect(response.status).toBe(200);
+    expect(response.complete).toBe(false);
+    expect(response.resetCode).not.toBe(0);
+    expect((await client.request('/hello')).text).toBe('Hello from an ES module\n');
+    client.close();
+  });
+});
+
+describe('an application that ends its process', () => {
+  const server = useServer({
+    apps: ['exits.mjs', 'hello.mjs'],
+    directives: (s) => [
+      `WSGIScriptAlias /exits "${s.app('exits.mjs')}"`,
+      `WSGIScriptAlias /hello "${s.app('hello.mjs')}"`,
+    ],
+  });
+
+  it.each(['exit', 'exit-async', 'abort', 'kill'])('W-98 %s gives that request a 500; the next one and other applications go on', async (how) => {
+    const pids = server.children();
+    expect((await server.get('/exits?ask')).text).toBe('alive');
+    const since = server.mark();
+    const response = await server.get(`/exits?${how}`);
+    expect(response.status).toBe(500);
+    expect((await server.get('/hello')).status).toBe(200);
+    const next = await server.get('/exits?ask');
+    expect(next.status).toBe(200);
+    expect(next.text).toBe('alive');
+    expect(server.children()).toEqual(pids);
+    await server.expectLog(/NWSGI\d{4}/, { since });
+  });
+
+  it('W-98 W-97 process.exit() in the middle of a body leaves it visibly incomplete', async () => {
+    const client = await server.raw();
+    await client.send(get('/exits?exit-block'));
+    const response = await client.readResponse();
+    expect(response.text).toBe('partial');
+    expect(response.complete).toBe(false);
+    client.close();
+    expect((await server.get('/exits?ask')).text).toBe('alive');
+  });
+});
