@@ -2,8 +2,7 @@
 import { access, constants, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { types } from 'node:util';
-import { logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
+import { codeOf, logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { show } from './head.js';
 import { prepareHooks } from './hooks-install.js';
@@ -121,9 +120,7 @@ function isFailure(value: Exports | LoadFailure): value is LoadFailure {
 
 /** Errors of the hooks thread arrive as copies: only their properties tell what they were. */
 function loadProblem(error: unknown): CatalogueEntry {
-  const known = problemOf(error);
-  if (known !== undefined) return known;
-  return types.isNativeError(error) && 'code' in error && error.code === Problem.typeScriptFailed.code ? Problem.typeScriptFailed : Problem.scriptFailed;
+  return problemOf(error) ?? (codeOf(error) === Problem.typeScriptFailed.code ? Problem.typeScriptFailed : Problem.scriptFailed);
 }
 
 /** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */

@@ -279,9 +279,24 @@ export function stackOf(error: unknown): string {
   return parts.length > 0 ? parts.join('\n') : summary(error);
 }
 
+/** Errors of the gateway whose stack shows nothing but the gateway. */
+const WITHOUT_STACK: ReadonlySet<CatalogueEntry> = new Set([
+  Problem.scriptMissing, Problem.callableMissing, Problem.typeScriptFailed, Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
+  Problem.badRecord, Problem.clientGone,
+]);
+
+/** The `code` of an error that came from another thread as a copy. */
+export function codeOf(error: unknown): unknown {
+  try {
+    return isError(error) && 'code' in error ? error.code : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A log line: code, what happened, where, what to do; then the stack. */
 export function logText(problem: CatalogueEntry, where: string, error?: unknown): string {
   const detail = error === undefined ? problem.title : `${problem.title}: ${summary(error)}`;
   const line = `${problem.code} ${detail} (${where}). ${problem.remedy}`;
-  return error === undefined || problemOf(error) !== undefined ? line : `${line}\n${stackOf(error)}`;
+  return error === undefined || WITHOUT_STACK.has(problemOf(error) ?? problem) ? line : `${line}\n${stackOf(error)}`;
 }

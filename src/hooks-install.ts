@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import Module from 'node:module';
 import { extname } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { NwsgiError, Problem } from './errors.js';
 import { loadModule, nodeDetectsSyntax, rewriteSpecifier } from './hooks.js';
 import { formatOf, NODE_EXTENSIONS, packageType, TYPESCRIPT_EXTENSIONS } from './module-format.js';
@@ -72,8 +72,7 @@ function install(): void {
   const resolveFilename = internals._resolveFilename;
   internals._resolveFilename = (request, parent, ...rest) => {
     const url = parent?.filename === undefined ? undefined : pathToFileURL(parent.filename).href;
-    const rewritten = rewriteSpecifier(request, url);
-    return resolveFilename.call(Module, rewritten === request ? request : fileURLToPath(rewritten), parent, ...rest);
+    return resolveFilename.call(Module, rewriteSpecifier(request, url), parent, ...rest);
   };
 }
 

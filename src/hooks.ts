@@ -11,20 +11,22 @@ import { stripTypes } from './typescript.js';
 
 /** `./x.js` means `./x.ts` when only that exists: what TypeScript sources say. */
 const COMPILED = /\.([cm]?)js$/;
+const RELATIVE = /^(?:\.{1,2}\/|\/|file:)/;
 
 export interface LoadedModule {
   format: ModuleFormat;
   source: string;
 }
 
-/** The specifier to resolve instead of `specifier`. */
+/** The specifier to resolve instead of `specifier`: `./x.js` and `./x` may name a TypeScript file, if nothing else. */
 export function rewriteSpecifier(specifier: string, parentUrl: string | undefined): string {
-  if (!/^(?:\.{0,2}\/|file:)/.test(specifier) || !COMPILED.test(specifier)) return specifier;
+  if (!RELATIVE.test(specifier)) return specifier;
   if (!specifier.startsWith('file:') && parentUrl?.startsWith('file:') !== true) return specifier;
-  const url = new URL(specifier, parentUrl);
-  if (existsSync(url)) return specifier;
-  url.pathname = url.pathname.replace(COMPILED, '.$1ts');
-  return existsSync(url) ? url.href : specifier;
+  const bare = !/\.[^/]*$/.test(specifier);
+  if (!(bare || COMPILED.test(specifier)) || existsSync(new URL(specifier, parentUrl))) return specifier;
+  if (bare && existsSync(new URL(`${specifier}.js`, parentUrl))) return specifier;
+  const typed = bare ? `${specifier}.ts` : specifier.replace(COMPILED, '.$1ts');
+  return existsSync(new URL(typed, parentUrl)) ? typed : specifier;
 }
 
 /** Since 20.19 and 22.7 Node looks at the syntax of a .js file without a "type". */
