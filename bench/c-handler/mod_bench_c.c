@@ -1,7 +1,7 @@
 /* The least that an httpd handler can do: the yardstick for the cost of a request inside Apache itself. */
+#include <httpd.h>
 #include <http_config.h>
 #include <http_protocol.h>
-#include <httpd.h>
 #include <string.h>
 
 static int answer(request_rec *r) {

@@ -75,8 +75,8 @@ void Dispatcher::set_stop_callback(Napi::Function callback) { on_stop_ = Napi::P
 
 void Dispatcher::on_wake() {
   Napi::HandleScope scope(env_);
-  deliver_stop();
   for (int turn = 0; turn < kTurnsPerWake; ++turn) {
+    deliver_stop();
     const bool more = context_->mailbox->take_on_loop(&batch_, envelope_slots_);
     if (!batch_.empty()) deliver_batch();
     if (!more) return;

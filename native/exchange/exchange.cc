@@ -94,6 +94,7 @@ void Exchange::take_work_locked(Work* work) {
   work->output.swap(output_);
   work->body_wanted = body_wanted_locked();
   work->end = end_;
+  end_taken_ = end_ != End::kOpen;
 }
 
 Work Exchange::wait_on_server(Clock::time_point until) {
@@ -114,9 +115,9 @@ Work Exchange::poll_on_server() {
 }
 
 void Exchange::set_wake_fd_on_server(int fd) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   wake_fd_ = fd;
-  if (has_work_locked()) notify_locked();
+  if (has_work_locked()) notify(std::move(lock));
 }
 
 void Exchange::output_written_on_server(size_t bytes) {
@@ -150,7 +151,7 @@ void Exchange::finish_on_server() {
 // ---- loop ----
 
 Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (over_locked()) return Accept::kOver;
   if (item.kind == OutputItem::Kind::kHead) head_handed_over_ = true;
   queued_bytes_ += item.weight();
@@ -158,7 +159,7 @@ Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued)
   if (queued_bytes_ > kHighWater) above_high_water_ = true;
   output_.push_back(std::move(item));
   if (end != End::kOpen) end_ = end;
-  notify_locked();
+  notify(std::move(lock));
   return Accept::kOk;
 }
 
@@ -193,7 +194,7 @@ Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk)
   head.text = std::move(packed_head);
   OutputItem data(OutputItem::Kind::kData);
   data.chunk = chunk;
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (over_locked()) return Accept::kOver;
   head_handed_over_ = true;
   output_.reserve(2);
@@ -203,15 +204,15 @@ Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk)
     output_.push_back(std::move(data));
   }
   end_ = End::kComplete;
-  notify_locked();
+  notify(std::move(lock));
   return Accept::kOk;
 }
 
 Exchange::Accept Exchange::end_on_loop(End end) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (over_locked()) return Accept::kOver;
   end_ = end;
-  notify_locked();
+  notify(std::move(lock));
   return Accept::kOk;
 }
 
@@ -219,7 +220,7 @@ Exchange::Accept Exchange::complete_on_loop() { return end_on_loop(End::kComplet
 Exchange::Accept Exchange::abort_on_loop() { return end_on_loop(End::kAborted); }
 
 BodyRead Exchange::read_body_on_loop(size_t most) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   const size_t buffered = body_.size() - body_read_;
   if (buffered != 0) {
     const size_t size = buffered < most ? buffered : most;
@@ -232,7 +233,7 @@ BodyRead Exchange::read_body_on_loop(size_t most) {
       body_.erase(0, body_read_);
       body_read_ = 0;
     }
-    if (body_wanted_locked()) notify_locked();
+    if (body_wanted_locked()) notify(std::move(lock));
     return read;
   }
   if (!body_error_.empty()) return {ReadStatus::kError, body_error_};
@@ -242,28 +243,28 @@ BodyRead Exchange::read_body_on_loop(size_t most) {
   }
   body_requested_ = true;
   body_waiting_ = true;
-  notify_locked();
+  notify(std::move(lock));
   return {ReadStatus::kPending, {}};
 }
 
 // ---- any thread ----
 
 void Exchange::fail(Failure failure) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (over_locked()) return;
   end_ = head_handed_over_ ? End::kAborted : End::kFailed;
   failure_ = std::move(failure);
-  notify_locked();
+  notify(std::move(lock));
 }
 
 bool Exchange::log(uint8_t level, std::string text) {
-  std::lock_guard lock(mutex_);
-  if (finished_ || end_ != End::kOpen || abort_reason_ != AbortReason::kNone) return false;
+  std::unique_lock lock(mutex_);
+  if (finished_ || end_taken_ || abort_reason_ != AbortReason::kNone) return false;
   OutputItem item(OutputItem::Kind::kLog);
   item.level = level;
   item.text = std::move(text);
   output_.push_back(std::move(item));
-  notify_locked();
+  notify(std::move(lock));
   return true;
 }
 
@@ -281,13 +282,19 @@ bool Exchange::over_locked() const {
   return finished_ || end_ != End::kOpen || abort_reason_ != AbortReason::kNone;
 }
 
-void Exchange::notify_locked() {
-  if (waiting_) work_ready_.notify_one();
-  if (wake_fd_ >= 0) {
+// The lock is released first: the server, woken on another core, would only run into it. The object outlives the call,
+// because whoever calls holds a reference.
+void Exchange::notify(std::unique_lock<std::mutex> lock) {
+  const bool waiting = waiting_;
+  const int wake_fd = wake_fd_;
+  if (wake_fd >= 0) {
+    // Under the lock, because the server closes or reuses its eventfd after set_wake_fd_on_server(-1).
     const uint64_t one = 1;
     // An eventfd only fails to take a 1 when it is readable already.
-    [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);
+    [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
   }
+  lock.unlock();
+  if (waiting) work_ready_.notify_one();
 }
 
 // Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.

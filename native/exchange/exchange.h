@@ -184,7 +184,7 @@ class Exchange : public RefCounted<Exchange> {
   bool has_work_locked() const;
   bool body_wanted_locked() const;
   bool over_locked() const;
-  void notify_locked();
+  void notify(std::unique_lock<std::mutex> lock);
   void post_locked(uint32_t events);
   void post_body_locked();
 
@@ -202,6 +202,7 @@ class Exchange : public RefCounted<Exchange> {
   bool above_high_water_ = false;
   bool head_handed_over_ = false;
   End end_ = End::kOpen;
+  bool end_taken_ = false;  // the server knows of the end and looks for nothing more
   Failure failure_;
 
   // server → loop

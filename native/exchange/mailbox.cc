@@ -1,5 +1,7 @@
 #include "exchange/mailbox.h"
 
+#include <thread>
+
 namespace nwsgi::exchange {
 
 bool Mailbox::submit(const Ref<Exchange>& exchange) {
@@ -26,32 +28,41 @@ bool Mailbox::submit(const Ref<Exchange>& exchange) {
   // events already: they may have been posted to a mailbox that was closed before (take_on_loop skips empty ones).
   exchange->attach(Ref<Mailbox>::share(this), handle);
   exchange->add_events(kRequest | (exchange->has_body() ? kHasBody : 0u));
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (closed_) return take_back_locked(handle);
-  enqueue_locked({handle, exchange});
+  enqueue(std::move(lock), {handle, exchange});
   return true;
 }
 
 void Mailbox::post(Exchange* exchange, uint32_t events) {
   if (exchange->add_events(events) != 0) return;  // queued already, its events are taken together
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   // A closed mailbox is never read again: keeping the exchange here would keep both alive for ever.
-  if (!closed_) enqueue_locked({exchange->handle(), Ref<Exchange>::share(exchange)});
+  if (!closed_) enqueue(std::move(lock), {exchange->handle(), Ref<Exchange>::share(exchange)});
 }
 
-void Mailbox::enqueue_locked(Queued queued) {
-  const bool was_empty = incoming_.empty();
+void Mailbox::enqueue(std::unique_lock<std::mutex> lock, Queued queued) {
+  if (incoming_.empty()) oldest_ = Clock::now();
   incoming_.push_back(std::move(queued));
-  if (!was_empty) return;
-  oldest_ = Clock::now();
-  if (waker_ != nullptr) waker_(waker_data_);
+  wake(std::move(lock));
+}
+
+void Mailbox::wake(std::unique_lock<std::mutex> lock) {
+  if (loop_awake_ || waker_ == nullptr) return;
+  loop_awake_ = true;
+  const Waker waker = waker_;
+  void* const data = waker_data_;
+  waking_.fetch_add(1, std::memory_order_relaxed);
+  lock.unlock();
+  waker(data);
+  waking_.fetch_sub(1, std::memory_order_release);
 }
 
 void Mailbox::request_stop(StopRequest request) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   stop_ = std::move(request);
   stop_requested_ = true;
-  if (waker_ != nullptr) waker_(waker_data_);
+  wake(std::move(lock));
 }
 
 // True when close() had already returned the exchange to its caller, who takes care of it; else it never got in.
@@ -108,19 +119,25 @@ Clock::duration Mailbox::oldest_wait() {
 }
 
 void Mailbox::set_waker_on_loop(Waker waker, void* data) {
-  std::lock_guard lock(mutex_);
-  waker_ = waker;
-  waker_data_ = data;
-  if (waker != nullptr && (!incoming_.empty() || stop_requested_)) waker(data);
+  {
+    std::unique_lock lock(mutex_);
+    waker_ = waker;
+    waker_data_ = data;
+    loop_awake_ = false;
+    if (waker != nullptr && (!incoming_.empty() || stop_requested_)) wake(std::move(lock));
+  }
+  if (waker != nullptr) return;
+  while (waking_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
 }
 
 bool Mailbox::take_on_loop(std::vector<Envelope>* out, size_t most) {
   std::lock_guard lock(mutex_);
-  for (size_t taken = 0; taken < most;) {
+  size_t taken = 0;
+  while (taken < most) {
     if (taken_next_ == taken_.size()) {
       taken_.clear();
       taken_next_ = 0;
-      if (incoming_.empty()) return false;
+      if (incoming_.empty()) break;
       taken_.swap(incoming_);
     }
     Queued queued = std::move(taken_[taken_next_++]);
@@ -132,7 +149,8 @@ bool Mailbox::take_on_loop(std::vector<Envelope>* out, size_t most) {
     out->push_back({queued.handle, events, std::move(queued.exchange)});
     ++taken;
   }
-  return taken_next_ != taken_.size() || !incoming_.empty();
+  loop_awake_ = taken != 0 || taken_next_ != taken_.size() || !incoming_.empty() || stop_requested_;
+  return loop_awake_;
 }
 
 bool Mailbox::take_stop_on_loop(StopRequest* request) {

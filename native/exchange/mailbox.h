@@ -47,10 +47,12 @@ class Mailbox : public RefCounted<Mailbox> {
   // How long the oldest event has been waiting for the loop; zero when none waits.
   Clock::duration oldest_wait();
 
-  // Called with the mailbox's lock held whenever the queue stops being empty; must not block or call back.
+  // Called by any thread when something was queued and the loop may sleep; must not block or call back. After
+  // set_waker_on_loop(nullptr, nullptr) has returned, nobody calls the previous waker any more.
   using Waker = void (*)(void* data);
   void set_waker_on_loop(Waker waker, void* data);
-  // Appends at most `most` envelopes. True when more are waiting.
+  // Appends at most `most` envelopes. False when nothing is left: from then on the next event wakes the loop; while it
+  // returns true the loop has to come back by itself.
   bool take_on_loop(std::vector<Envelope>* out, size_t most);
   bool take_stop_on_loop(StopRequest* request);
   // Null when the handle is stale.
@@ -76,7 +78,9 @@ class Mailbox : public RefCounted<Mailbox> {
     uint64_t handle;
     Ref<Exchange> exchange;
   };
-  void enqueue_locked(Queued queued);
+  // The caller's lock is released before the loop is woken, so that the loop does not run into it.
+  void enqueue(std::unique_lock<std::mutex> lock, Queued queued);
+  void wake(std::unique_lock<std::mutex> lock);
   bool take_back_locked(uint64_t handle);
   // The slot that the handle names, or null when the handle is stale.
   Slot* slot_locked(uint64_t handle);
@@ -89,6 +93,8 @@ class Mailbox : public RefCounted<Mailbox> {
   bool stop_requested_ = false;
   StopRequest stop_;
   bool closed_ = false;
+  bool loop_awake_ = false;  // the loop is taking events and will look again before it sleeps
+  std::atomic<int> waking_{0};
   Waker waker_ = nullptr;
   void* waker_data_ = nullptr;
   std::atomic<size_t> live_{0};

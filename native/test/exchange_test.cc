@@ -140,11 +140,15 @@ TEST_CASE("new work makes the server's eventfd readable") {
   ::close(fd);
 }
 
-TEST_CASE("a log line after the end is handed back") {
+TEST_CASE("a log line is taken as long as the server listens, also after the end") {
   Fixture f;
   CHECK(f.exchange->log(kLogError, "one"));
   f.exchange->respond_on_loop("200 OK\n", {});
-  CHECK_FALSE(f.exchange->log(kLogError, "two"));
+  CHECK(f.exchange->log(kLogError, "two"));
+  const Work work = f.exchange->poll_on_server();
+  REQUIRE(work.output.size() == 3);
+  CHECK(work.output[2].text == "two");
+  CHECK_FALSE(f.exchange->log(kLogError, "three"));
 }
 
 TEST_CASE("thousands of exchanges served across threads are all answered, and nothing is left behind") {

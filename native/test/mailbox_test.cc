@@ -49,6 +49,7 @@ TEST_CASE("a batch is bounded and the rest stays for the next") {
   CHECK(mailbox->take_on_loop(&batch, 4));
   CHECK(batch.size() == 4);
   CHECK(mailbox->take_on_loop(&batch, 4));
+  CHECK(mailbox->take_on_loop(&batch, 4));
   CHECK_FALSE(mailbox->take_on_loop(&batch, 4));
   CHECK(batch.size() == 10);
   for (int i = 0; i < 10; ++i) CHECK(batch[static_cast<size_t>(i)].exchange->record() == std::to_string(i));
@@ -79,7 +80,7 @@ TEST_CASE("closing fails what was begun, returns what was not, and refuses the r
   successor->drop_all();
 }
 
-TEST_CASE("a wake-up is sent when the queue stops being empty, and one that was missed is made up for") {
+TEST_CASE("a wake-up is sent when the loop may sleep, and one that was missed is made up for") {
   const Ref<Mailbox> mailbox = Mailbox::create();
   int wakes = 0;
   REQUIRE(mailbox->submit(Exchange::create("early", false)));
@@ -89,6 +90,10 @@ TEST_CASE("a wake-up is sent when the queue stops being empty, and one that was 
   CHECK(wakes == 1);
   take(*mailbox);
   REQUIRE(mailbox->submit(Exchange::create("c", false)));
+  CHECK(wakes == 1);  // the loop is busy and looks again
+  take(*mailbox);
+  CHECK(take(*mailbox).empty());
+  REQUIRE(mailbox->submit(Exchange::create("d", false)));
   CHECK(wakes == 2);
   CHECK(mailbox->oldest_wait() >= Clock::duration::zero());
   mailbox->set_waker_on_loop(nullptr, nullptr);
