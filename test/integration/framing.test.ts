@@ -113,8 +113,10 @@ describe('framing', () => {
 
   it('W-100 a short body over HTTP/2 resets its stream only', async () => {
     const client = await server.http2(1);
-    const response = await client.request('/told-length?length=10');
-    expect(response.complete).toBe(false);
+    // The reset may overtake what was sent just before it.
+    const response = await client.request('/told-length?length=10').catch((error: Error) => error);
+    if (response instanceof Error) expect(response.message).toMatch(/NGHTTP2_/);
+    else expect(response.complete).toBe(false);
     expect((await client.request('/hello')).status).toBe(200);
     client.close();
   });
@@ -262,11 +264,11 @@ describe('framing', () => {
     client.close();
   });
 
-  it.each(['kind=list&blocks=2', 'kind=async&blocks=2', 'length=10&blocks=2'])('W-108 mod_deflate compresses the body as a whole (%s)', async (query) => {
-    const response = await server.request(`/told-length?size=5&${query}`, { host: 2, headers: { 'Accept-Encoding': 'gzip' } });
+  it.each(['kind=list&blocks=2', 'kind=async&blocks=2', 'length=2000&blocks=2'])('W-108 mod_deflate compresses the body as a whole (%s)', async (query) => {
+    const response = await server.request(`/told-length?size=1000&${query}`, { host: 2, headers: { 'Accept-Encoding': 'gzip' } });
     expect(response.headers['content-encoding']).toBe('gzip');
     expect(response.headers.vary).toMatch(/Accept-Encoding/i);
-    expect(gunzipSync(response.body).toString()).toBe('0000011111');
+    expect(gunzipSync(response.body).toString()).toBe('0'.repeat(1000) + '1'.repeat(1000));
     expect(response.complete).toBe(true);
   });
 
