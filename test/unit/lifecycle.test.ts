@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { errorCatalogue } from '../../src/errors.js';
 import { privateEnvironment } from '../../src/process-setup.js';
@@ -71,6 +72,14 @@ describe('the private environment', () => {
 });
 
 describe('the error catalogue', () => {
+  it('is documented, code by code', () => {
+    const docs = new URL('../../docs/', import.meta.url);
+    const text = readdirSync(docs).filter((name) => /^errors.*\.md$/.test(name)).map((name) => readFileSync(new URL(name, docs), 'utf8')).join('\n');
+    const documented = [...new Set(text.match(/NWSGI2\d{3}(?=: )/g))].sort();
+    expect(documented).toEqual(errorCatalogue.map(({ code }) => code).sort());
+    for (const { code, title } of errorCatalogue) expect(text).toContain(`${code}: ${title}`);
+  });
+
   it('has unique codes of the gateway with complete texts', () => {
     const codes = errorCatalogue.map(({ code }) => code);
     expect(new Set(codes).size).toBe(codes.length);
