@@ -87,6 +87,7 @@ struct DirConfig {
 
 // What the hooks of one request tell each other; in r->request_config.
 struct RequestState {
+  const char* url;          // r->uri when the mount matched
   const Mount* mount;
   unsigned mount_slot;      // index into ServerConfig::slots
   unsigned prefix_length;   // literal mounts: bytes of r->uri that are SCRIPT_NAME

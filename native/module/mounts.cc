@@ -85,6 +85,16 @@ bool find_in_table(apr_pool_t* pool, const MountTable* table, const char* url, M
   return true;
 }
 
+const RequestState* remember(request_rec* r, const MountMatch& match) {
+  auto* state = static_cast<RequestState*>(apr_pcalloc(r->pool, sizeof(RequestState)));
+  state->url = r->uri;
+  state->mount = match.mount;
+  state->mount_slot = match.slot;
+  state->prefix_length = static_cast<unsigned>(match.url_bytes);
+  set_request_state(r, state);
+  return state;
+}
+
 }  // namespace
 
 const Mount* add_mount(apr_pool_t* pool, MountTable* table, Mount* mount) {
@@ -139,11 +149,7 @@ int translate_name(request_rec* r) noexcept {
                 "the URL would leave the folder of the mount \"%s\" (%s): \"%s\"", mount->url, mount->where, path);
     return HTTP_FORBIDDEN;
   }
-  auto* state = static_cast<RequestState*>(apr_pcalloc(r->pool, sizeof(RequestState)));
-  state->mount = mount;
-  state->mount_slot = match.slot;
-  state->prefix_length = static_cast<unsigned>(match.url_bytes);
-  set_request_state(r, state);
+  remember(r, match);
   r->filename = const_cast<char*>(path);
   r->handler = kScriptHandler;
   apr_table_setn(r->notes, "alias-forced-type", kScriptHandler);
@@ -159,9 +165,17 @@ int check_type(request_rec* r) noexcept {
   return OK;
 }
 
-apr_size_t script_name_length(const request_rec* r) {
-  apr_size_t length = std::strlen(r->uri);
+const RequestState* mounted_request(request_rec* r) {
   const RequestState* state = request_state(r);
+  if (state != nullptr && state->url == r->uri) return state;
+  const char* forced = apr_table_get(r->notes, "alias-forced-type");
+  if (forced == nullptr || std::strcmp(forced, kScriptHandler) != 0) return nullptr;
+  const MountMatch match = find_mount(r->pool, server_config(r->server), r->uri);
+  return match.mount != nullptr ? remember(r, match) : nullptr;
+}
+
+apr_size_t script_name_length(const request_rec* r, const RequestState* state) {
+  apr_size_t length = std::strlen(r->uri);
   // The length that matched is the truth for a file. A target that has become a folder since the start goes the way
   // of the folders.
   if (state != nullptr && state->mount->pattern == nullptr && std::strcmp(state->mount->target, r->filename) == 0) {

@@ -20,8 +20,12 @@ const Mount* add_mount(apr_pool_t* pool, MountTable* table, Mount* mount);
 // The match for `url`, a decoded URL path; match.mount is null when there is none. `pool` is the request's.
 MountMatch find_mount(apr_pool_t* pool, const ServerConfig* config, const char* url);
 
+// The mount that brought the request here; null for SetHandler and AddHandler. Survives the redirects inside httpd that
+// keep the request but exchange its URL (DirectoryIndex).
+const RequestState* mounted_request(request_rec* r);
+
 // The SCRIPT_NAME of the request as a length into r->uri; what follows is PATH_INFO. Never "/" alone.
-apr_size_t script_name_length(const request_rec* r);
+apr_size_t script_name_length(const request_rec* r, const RequestState* state);
 
 // Hooks.
 int translate_name(request_rec* r) noexcept;

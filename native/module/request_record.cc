@@ -208,9 +208,9 @@ bool unfold_cookies(const char* key, const char* value, std::string* unfolded) {
 RequestPlan make_plan(request_rec* r) {
   RequestPlan plan{};
   plan.settings = dir_config(r);
-  const RequestState* state = request_state(r);
+  const RequestState* state = mounted_request(r);
   plan.mount = state != nullptr ? state->mount : nullptr;
-  const apr_size_t script_name_bytes = script_name_length(r);
+  const apr_size_t script_name_bytes = script_name_length(r, state);
   plan.script_name = std::string_view(r->uri, script_name_bytes);
   plan.path_info = std::string_view(r->uri + script_name_bytes);
 

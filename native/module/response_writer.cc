@@ -61,7 +61,8 @@ ResponseWriter::ResponseWriter(request_rec* r, exchange::Exchange* exchange, boo
     : r_(r),
       exchange_(exchange),
       brigade_(apr_brigade_create(r->pool, r->connection->bucket_alloc)),
-      sendfile_(sendfile) {}
+      sendfile_(sendfile),
+      for_error_(r->prev != nullptr && ap_is_HTTP_ERROR(r->status)) {}
 
 ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, End end) {
   size_t weight = 0;
@@ -143,8 +144,11 @@ bool ResponseWriter::take_head(std::string* packed) {
   const int status = std::atoi(status_line);
   if (status < 200 || status > 999) return false;
 
-  r_->status = status;
-  r_->status_line = status_line;
+  // An application behind ErrorDocument that says 200 has made the page; the error stays an error.
+  if (!for_error_ || status != HTTP_OK) {
+    r_->status = status;
+    r_->status_line = status_line;
+  }
   // What the phases before us concluded from the script's name says nothing about the answer.
   r_->content_type = nullptr;
   r_->content_encoding = nullptr;

@@ -47,6 +47,7 @@ class ResponseWriter {
   exchange::Exchange* const exchange_;
   apr_bucket_brigade* const brigade_;
   const bool sendfile_;
+  const bool for_error_;  // the request stands in for an error page (ErrorDocument)
   bool head_taken_ = false;
   bool ended_ = false;
   bool bad_file_ = false;

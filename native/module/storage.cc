@@ -59,19 +59,24 @@ bool lists_overrides(const core_dir_config* section) {
   return section->override_list != nullptr && !apr_is_empty_table(section->override_list);
 }
 
-// The conditions under which the walk's result depends on the configuration alone.
-bool walk_is_constant(const request_rec* walked) {
-  if (htaccess_may_decide(walked)) return false;
-  const core_dir_config* defaults = core_config(walked->server->lookup_defaults);
+// Whether the sections that may apply leave nothing to look at in the file system, and nothing to do for each request.
+bool sections_are_constant(const server_rec* s, const char* filename) {
+  const core_dir_config* defaults = core_config(s->lookup_defaults);
   if ((defaults->opts & (OPT_SYM_LINKS | OPT_SYM_OWNER)) != OPT_SYM_LINKS || lists_overrides(defaults)) return false;
   const auto* server =
-      static_cast<const core_server_config*>(ap_get_core_module_config(walked->server->module_config));
+      static_cast<const core_server_config*>(ap_get_core_module_config(s->module_config));
   for (int i = 0; i < server->sec_dir->nelts; ++i) {
     const core_dir_config* section = core_config(APR_ARRAY_IDX(server->sec_dir, i, ap_conf_vector_t*));
-    if (section == nullptr || !may_apply(section, walked->filename)) continue;
+    if (section == nullptr || !may_apply(section, filename)) continue;
     // Named groups of a <DirectoryMatch> set environment variables of the request while walking.
     if (!links_stay_allowed(section) || names_captures(section) || lists_overrides(section)) return false;
   }
+  return true;
+}
+
+// The same for what the walk has come across on its way: .htaccess files and <Files> sections.
+bool walk_was_constant(const request_rec* walked) {
+  if (htaccess_may_decide(walked)) return false;
   const core_dir_config* merged = core_config(walked->per_dir_config);
   for (int i = 0; merged->sec_file != nullptr && i < merged->sec_file->nelts; ++i) {
     const core_dir_config* section = core_config(APR_ARRAY_IDX(merged->sec_file, i, ap_conf_vector_t*));
@@ -96,6 +101,8 @@ request_rec* make_walk_request(apr_pool_t* pool, const request_rec* r, const cha
   walk->server = r->server;
   walk->log = r->log;
   walk->request_time = r->request_time;
+  walk->useragent_addr = r->useragent_addr;
+  walk->useragent_ip = r->useragent_ip;
   walk->method = "GET";
   walk->method_number = M_GET;
   walk->protocol = const_cast<char*>("HTTP/1.1");
@@ -121,7 +128,7 @@ request_rec* make_walk_request(apr_pool_t* pool, const request_rec* r, const cha
 // With the mutex held. Null when the outcome may differ next time (the file is not there yet).
 const ResolvedMount* resolve(const request_rec* r, const Mount* mount) {
   auto* resolved = static_cast<ResolvedMount*>(apr_pcalloc(storage_pool, sizeof(ResolvedMount)));
-  if (!file_system_is_shared()) return resolved;
+  if (!file_system_is_shared() || !sections_are_constant(r->server, mount->target)) return resolved;
   apr_pool_t* pool = nullptr;
   if (apr_pool_create(&pool, storage_pool) != APR_SUCCESS) return nullptr;
   request_rec* walk = make_walk_request(pool, r, mount->target);
@@ -129,7 +136,9 @@ const ResolvedMount* resolve(const request_rec* r, const Mount* mount) {
       ap_directory_walk(walk) == OK && walk->finfo.filetype == APR_REG && ap_file_walk(walk) == OK;
   // Of no use to anybody later on, and the connection is not ours to keep.
   walk->connection = nullptr;
-  if (!walked || !walk_is_constant(walk)) {
+  walk->useragent_addr = nullptr;
+  walk->useragent_ip = nullptr;
+  if (!walked || !walk_was_constant(walk)) {
     apr_pool_destroy(pool);
     return walked ? resolved : nullptr;
   }
