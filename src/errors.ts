@@ -254,6 +254,7 @@ function isError(value: unknown): value is Error {
 /** `Name: message`, for any thrown value. Never throws. */
 export function summary(error: unknown): string {
   try {
+    if (problemOf(error) !== undefined) return (error as Error).message;
     return isError(error) ? `${error.name}: ${error.message}` : `${inspect(error, { depth: 1, breakLength: Infinity })} (not an Error)`;
   } catch {
     return 'a value that cannot be shown';

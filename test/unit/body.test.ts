@@ -264,7 +264,7 @@ describe('close() and return()', () => {
 
   it('closes a result that arrives after the client left, without iterating it', async () => {
     const body = counted(['a']);
-    const host = new FakeHost((async (_e, start) => {
+    const host = new FakeHost((async (_e: unknown, start: StartResponse) => {
       await turn();
       await turn();
       start('200 OK', []);

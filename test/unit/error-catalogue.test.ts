@@ -28,7 +28,7 @@ function codesInSources(): Map<string, string[]> {
   return codes;
 }
 
-const headings = (text: string) => [...text.matchAll(/^#{2,4} .*?\b(NWSGI\d{4})\b(?![–-])/gm)].map(([, code]) => code as string);
+const headings = (text: string) => [...text.matchAll(/^#{2,4} `?(NWSGI\d{4})\b(?![–-])/gm)].map(([, code]) => code as string);
 
 describe('the error codes', () => {
   it('are found in the sources', () => {
