@@ -7,12 +7,12 @@ type Operation = [name: string, ...args: unknown[]];
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** `size` random bytes with a newline in place of every 256th or so. */
+/** The ways of digest-body.mjs. */
 const ways = ['read', 'sized', 'readline', 'readlines', 'lines', 'chunks', 'readable'];
 
 describe('reading wsgi.input', () => {
   const server = useServer({
-    apps: ['input-operations.mjs', 'digest-body.mjs', 'echo-body.mjs', 'read-after-first-block.mjs'],
+    apps: ['input-operations.mjs', 'digest-body.mjs', 'echo-body.mjs'],
     directives: (s) => [
       'WSGIApplicationGroup %{GLOBAL}',
       `WSGIScriptAlias /operations ${s.app('input-operations.mjs')}`,
@@ -137,7 +137,6 @@ describe('reading wsgi.input', () => {
   it('W-56: the application has the first bytes before the last ones are sent', async () => {
     const client = await server.raw();
     await client.send(head('POST /echo HTTP/1.1', 'Host: localhost', 'Content-Length: 10', 'Connection: close'));
-    await client.readUntil('\r\n\r\n').catch(() => undefined);
     await client.send('first');
     await client.readUntil('first');
     await client.send('-last');
