@@ -1,6 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { errorCatalogue } from '../../src/errors.js';
 import { privateEnvironment } from '../../src/process-setup.js';
 import { stop } from '../../src/stop.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
@@ -68,24 +66,5 @@ describe('the private environment', () => {
     expect(() => { (env as Record<symbol, unknown>)[Symbol('x')] = 'y'; }).toThrow(TypeError);
     Object.defineProperty(env, 'D', { value: 1, configurable: true, enumerable: true, writable: true });
     expect(env.D).toBe('1');
-  });
-});
-
-describe('the error catalogue', () => {
-  it('is documented, code by code', () => {
-    const docs = new URL('../../docs/', import.meta.url);
-    const text = readdirSync(docs).filter((name) => /^errors.*\.md$/.test(name)).map((name) => readFileSync(new URL(name, docs), 'utf8')).join('\n');
-    const documented = [...new Set(text.match(/NWSGI2\d{3}(?=: )/g))].sort();
-    expect(documented).toEqual(errorCatalogue.map(({ code }) => code).sort());
-    for (const { code, title } of errorCatalogue) expect(text).toContain(`${code}: ${title}`);
-  });
-
-  it('has unique codes of the gateway with complete texts', () => {
-    const codes = errorCatalogue.map(({ code }) => code);
-    expect(new Set(codes).size).toBe(codes.length);
-    for (const problem of errorCatalogue) {
-      expect(problem.code).toMatch(/^NWSGI2\d{3}$/);
-      for (const text of [problem.title, problem.cause, problem.outcome, problem.remedy]) expect(text.length).toBeGreaterThan(3);
-    }
   });
 });
