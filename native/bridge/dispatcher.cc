@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "bridge/values.h"
 
@@ -25,7 +26,8 @@ struct Dispatcher::Async {
   static void on_cleanup(napi_async_cleanup_hook_handle, void* data) {
     auto* self = static_cast<Async*>(data);
     self->mailbox->set_waker_on_loop(nullptr, nullptr);
-    self->dispatcher = nullptr;
+    // Whichever of the two goes first tells the other.
+    if (self->dispatcher != nullptr) std::exchange(self->dispatcher, nullptr)->async_ = nullptr;
     uv_close(reinterpret_cast<uv_handle_t*>(&self->handle), [](uv_handle_t* handle) {
       auto* closed = static_cast<Async*>(handle->data);
       const napi_async_cleanup_hook_handle cleanup = closed->cleanup;
