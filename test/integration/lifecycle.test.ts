@@ -2,7 +2,7 @@
 // no child that had to be killed, none that crashed.
 import { expect, it } from 'vitest';
 import { describeEachMpm, residentBytes, sanitized, sleep, waitFor, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
-import { Load } from './harness/load.js';
+import { SteadyLoad } from './harness/steady-load.js';
 
 const patience = sanitized ? 4 : 1;
 
@@ -101,7 +101,7 @@ describeEachMpm('life of a server', (mpm) => {
       await s.graceful();
       const fresh = await waitFor('a new child', async () => {
         const answer = await identity(s);
-        return !oldChildren.includes(answer.pid) && answer;
+        return oldChildren.includes(answer.pid) ? undefined : answer;
       });
       expect(fresh.instance).not.toBe(before.instance);
       expect(await slow).toMatchObject({ status: 200, text: 'begin end', complete: true });
@@ -155,7 +155,7 @@ describeEachMpm('life of a server', (mpm) => {
     await withServer(options(mpm, { children: mpm === 'prefork' ? 8 : 2 }), async (s) => {
       await identity(s);
       await s.graceful();
-      const load = new Load(s.url('/identity'), { kept: 3, fresh: 1, pause: 2 });
+      const load = new SteadyLoad(s.url('/identity'), { kept: 3, fresh: 1, pause: 2 });
       await sleep(200);
       const parent = residentBytes(s.pid);
       for (let i = 0; i < 10; i++) {
@@ -177,7 +177,7 @@ describeEachMpm('life of a server', (mpm) => {
         directives: (s) => [`WSGIScriptAlias /identity ${s.app('identity.mjs')}`, 'MaxConnectionsPerChild 25', 'MaxKeepAliveRequests 5'],
       }),
       async (s) => {
-        const load = new Load(s.url('/identity'), { kept: 2, fresh: 2, pause: 10 });
+        const load = new SteadyLoad(s.url('/identity'), { kept: 2, fresh: 2, pause: 10 });
         const pids = () => new Set([...load.result.bodies.keys()].map((body) => (JSON.parse(body) as Identity).pid));
         await waitFor('several children', () => pids().size >= 4, 15_000 * patience, 50);
         const { lost } = await load.stop();

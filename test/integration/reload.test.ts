@@ -2,7 +2,7 @@
 import { mkdirSync, renameSync, rmSync, utimesSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { sleep, useServer, waitFor } from './harness/index.js';
-import { Load } from './harness/load.js';
+import { SteadyLoad } from './harness/steady-load.js';
 
 /** Source of an application that answers with `text`; `before` runs while it is loaded. */
 const version = (text: string, before = ''): string => `${before}
@@ -73,7 +73,7 @@ describe('a changed script', () => {
   it('that loads slowly leaves the old version serving, promptly, until it is ready', async () => {
     expect(await text('/slow')).toBe('1');
     const changed = performance.now();
-    const load = new Load(server.url('/slow'), { kept: 2, fresh: 1, pause: 5 });
+    const load = new SteadyLoad(server.url('/slow'), { kept: 2, fresh: 1, pause: 5 });
     server.writeApp('slow.mjs', version('2', 'await new Promise((resolve) => setTimeout(resolve, 1500));'));
     await becomes('/slow', '2', ['1']);
     expect(performance.now() - changed).toBeGreaterThan(1400);
@@ -174,7 +174,7 @@ describe('requests in progress', () => {
 
   it('are not lost while a script changes ten times under load', async () => {
     expect(await text('/loaded')).toBe('1');
-    const load = new Load(server.url('/loaded'), { check: (body) => (/^\d+$/.test(body) ? undefined : `body ${body}`) });
+    const load = new SteadyLoad(server.url('/loaded'), { check: (body) => (/^\d+$/.test(body) ? undefined : `body ${body}`) });
     for (let i = 2; i <= 11; i++) {
       server.writeApp('loaded.mjs', version(String(i)));
       await becomes('/loaded', String(i), [String(i - 1)]);
@@ -200,7 +200,7 @@ describe('a new version that does not load', () => {
     server.writeApp('broken.mjs', good);
     await waitFor('the good version', async () => (await text('/broken')) === text1);
     const since = server.mark();
-    const load = new Load(server.url('/broken'), { kept: 1, fresh: 1, pause: 10 });
+    const load = new SteadyLoad(server.url('/broken'), { kept: 1, fresh: 1, pause: 10 });
     server.writeApp('broken.mjs', source);
     await server.expectLog(/NWSGI3013.*old version goes on serving/, { since });
     expect(server.log(since)).toMatch(reason);

@@ -73,7 +73,7 @@ describe('a client that reads nothing', () => {
         const { produced } = await count();
         const still = produced > 0 && produced === last;
         last = produced;
-        return still && produced;
+        return still ? produced : undefined;
       },
       8000,
       300,

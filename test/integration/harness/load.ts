@@ -1,114 +1,80 @@
-/**
- * Requests without pause over several connections, while something else happens to the server.
- *
- * A request may be repeated once only: when it went out on a connection that had served before and that was closed
- * before any byte of the answer (HTTP allows a server to do that). Everything else that is no 200 with the expected
- * body is counted as lost.
- */
+/** A steady load that notices every lost request. */
 import http from 'node:http';
-
-export interface LoadOptions {
-  /** Connections that are kept: 3. */
-  kept?: number;
-  /** Loops that use a new connection for each request: 1. */
-  fresh?: number;
-  /** Why a body is not the expected one; undefined when it is. */
-  check?: (body: string) => string | undefined;
-  /** Milliseconds between two requests of one loop: 0. */
-  pause?: number;
-}
+import type { HttpdServer } from './server.js';
 
 export interface LoadResult {
   requests: number;
-  /** Repeated because a kept connection was closed while idle. */
-  repeated: number;
-  /** One line for each request that was lost. */
-  lost: string[];
-  /** Longest time to a complete answer, in milliseconds. */
+  /** What went wrong, one line for each request that did not get a complete 2xx answer (at most 20 are kept). */
+  failures: string[];
+  failed: number;
+  seconds: number;
+  /** Slowest answer in milliseconds. */
   slowest: number;
-  /** How often each body came. */
-  bodies: Map<string, number>;
 }
 
-/** The connection ended as the rules allow it for one that was idle. */
-class ClosedWhileIdle extends Error {}
+export interface Load {
+  /** Requests answered so far. */
+  readonly requests: number;
+  stop(): Promise<LoadResult>;
+}
 
-export class Load {
-  readonly result: LoadResult = { requests: 0, repeated: 0, lost: [], slowest: 0, bodies: new Map() };
-  readonly #url: string;
-  readonly #options: LoadOptions;
-  #stopping = false;
-  readonly #loops: Promise<void>[];
-
-  constructor(url: string, options: LoadOptions = {}) {
-    this.#url = url;
-    this.#options = options;
-    const loop = (keepAlive: boolean) => this.#loop(keepAlive);
-    this.#loops = [
-      ...Array.from({ length: options.kept ?? 3 }, () => loop(true)),
-      ...Array.from({ length: options.fresh ?? 1 }, () => loop(false)),
-    ];
-  }
-
-  /** Lets the requests in progress finish and tells what came of all of them. */
-  async stop(): Promise<LoadResult> {
-    this.#stopping = true;
-    await Promise.all(this.#loops);
-    return this.result;
-  }
-
-  async #loop(keepAlive: boolean): Promise<void> {
-    const agent = new http.Agent({ keepAlive, maxSockets: 1 });
-    const { result } = this;
-    while (!this.#stopping) {
+/**
+ * Requests `path` over and over with `connections` clients at a time until {@link Load.stop} is called. Each request
+ * has a connection of its own unless `keepAlive` is set: httpd may close a kept connection just when the next request is sent,
+ * which is not a lost request but cannot be told from one.
+ */
+export function startLoad(
+  server: HttpdServer,
+  path: string,
+  options: { connections?: number; keepAlive?: boolean; check?: (body: string) => boolean } = {},
+): Load {
+  const { connections = 4, keepAlive = false, check = () => true } = options;
+  const agent = new http.Agent({ keepAlive, maxSockets: connections });
+  const result: LoadResult = { requests: 0, failures: [], failed: 0, seconds: 0, slowest: 0 };
+  const start = performance.now();
+  let stopping = false;
+  const client = async () => {
+    while (!stopping) {
+      const began = performance.now();
+      const problem = await once(server.url(path), agent, check);
       result.requests += 1;
-      const begin = performance.now();
-      try {
-        const { status, body } = await this.#once(agent);
-        const wrong = status === 200 ? this.#options.check?.(body) : `status ${status}: ${body.slice(0, 200)}`;
-        if (wrong) result.lost.push(wrong);
-        if (result.bodies.size < 1000 || result.bodies.has(body)) result.bodies.set(body, (result.bodies.get(body) ?? 0) + 1);
-      } catch (error) {
-        result.lost.push(`${(error as NodeJS.ErrnoException).code ?? ''} ${(error as Error).message}`.trim());
-      }
-      result.slowest = Math.max(result.slowest, performance.now() - begin);
-      if (this.#options.pause) await new Promise((resolve) => setTimeout(resolve, this.#options.pause));
+      result.slowest = Math.max(result.slowest, performance.now() - began);
+      if (problem === undefined) continue;
+      result.failed += 1;
+      if (result.failures.length < 20) result.failures.push(`after ${((began - start) / 1000).toFixed(1)} s: ${problem}`);
     }
-    agent.destroy();
-  }
+  };
+  const clients = Array.from({ length: connections }, client);
+  return {
+    get requests() {
+      return result.requests;
+    },
+    async stop() {
+      stopping = true;
+      await Promise.all(clients);
+      agent.destroy();
+      result.seconds = (performance.now() - start) / 1000;
+      return result;
+    },
+  };
+}
 
-  async #once(agent: http.Agent): Promise<{ status: number; body: string }> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#request(agent);
-      } catch (error) {
-        // Another kept connection cannot have been idle: there is one for each agent.
-        if (!(error instanceof ClosedWhileIdle) || attempt > 1) throw error;
-        this.result.repeated += 1;
-      }
-    }
-  }
-
-  #request(agent: http.Agent): Promise<{ status: number; body: string }> {
-    return new Promise((resolve, reject) => {
-      const request = http.get(this.#url, { agent });
-      let readBefore = 0;
-      request.on('socket', (socket) => (readBefore = socket.bytesRead));
-      request.setTimeout(30_000, () => request.destroy(new Error('no answer within 30 s')));
-      request.on('error', (error: NodeJS.ErrnoException) => {
-        const closed = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-        const untouched = (request.socket?.bytesRead ?? 0) === readBefore;
-        reject(closed && request.reusedSocket && untouched ? new ClosedWhileIdle(error.message) : error);
-      });
-      request.on('response', (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          if (!response.complete) return reject(new Error('the answer was cut off'));
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() });
-        });
+/** What was wrong with one request, or undefined. */
+function once(url: string, agent: http.Agent, check: (body: string) => boolean): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const request = http.get(url, { agent, timeout: 30_000 }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => (body += text));
+      response.on('close', () => {
+        const status = response.statusCode ?? 0;
+        if (!response.complete) resolve(`status ${status}, cut off after ${body.length} characters`);
+        else if (status < 200 || status > 299) resolve(`status ${status}`);
+        else if (!check(body)) resolve(`unexpected body ${JSON.stringify(body.slice(0, 80))}`);
+        else resolve(undefined);
       });
     });
-  }
+    request.on('timeout', () => request.destroy(new Error('no answer within 30 s')));
+    request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  });
 }

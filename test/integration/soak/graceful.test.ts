@@ -1,7 +1,7 @@
 // 200 graceful restarts under load: no request lost, no growth of the parent, no child killed.
 import { expect, it } from 'vitest';
 import { describeEachMpm, openDescriptors, residentBytes, sanitized, waitFor, withServer } from '../harness/index.js';
-import { Load } from '../harness/load.js';
+import { SteadyLoad } from '../harness/steady-load.js';
 
 const RESTARTS = Number(process.env.NWSGI_SOAK_RESTARTS ?? 200);
 /** Restarts after which the parent has its final size: httpd's own pools and libraries are warm. */
@@ -20,7 +20,7 @@ describeEachMpm('graceful restarts', (mpm) => {
         directives: (s) => `WSGIScriptAlias / ${s.app('identity.mjs')}`,
       },
       async (s) => {
-        const load = new Load(s.url('/'), { kept: 3, fresh: 1, pause: 2 });
+        const load = new SteadyLoad(s.url('/'), { kept: 3, fresh: 1, pause: 2 });
         let warm = { resident: 0, descriptors: 0 };
         const begin = performance.now();
         for (let i = 1; i <= RESTARTS; i++) {

@@ -1,7 +1,7 @@
 // 300 reloads of a changed script under load: no request lost, and the memory of the child is flat.
 import { expect, it } from 'vitest';
 import { residentBytes, sanitized, sleep, waitFor, withServer } from '../harness/index.js';
-import { Load } from '../harness/load.js';
+import { SteadyLoad } from '../harness/steady-load.js';
 
 const RELOADS = Number(process.env.NWSGI_SOAK_RELOADS ?? 300);
 const LAST = Math.round(RELOADS / 3);
@@ -23,7 +23,7 @@ it(`${RELOADS} reloads lose no request, and resident memory is flat over the las
     async (s) => {
       expect((await s.get('/')).text).toBe('0');
       const pid = s.children()[0] as number;
-      const load = new Load(s.url('/'), { kept: 3, fresh: 1, pause: 2, check: (body) => (/^\d+$/.test(body) ? undefined : body) });
+      const load = new SteadyLoad(s.url('/'), { kept: 3, fresh: 1, pause: 2, check: (body) => (/^\d+$/.test(body) ? undefined : body) });
       const resident: number[] = [];
       const begin = performance.now();
       for (let number = 1; number <= RELOADS; number++) {
