@@ -75,6 +75,16 @@ describe('the end of a response', () => {
     expect(notes.at(-1)).toBe('close');
   });
 
+  it('W-91 W-92 close() is called once for a body that comes when the client has left, and it is not iterated', async () => {
+    const run = newRun();
+    const client = await server.raw();
+    await client.send(get(`/ends-somehow?how=after-abort&run=${run}`));
+    await waitFor('the application', async () => count(await notesOf(server, run), 'waiting') > 0);
+    client.reset();
+    expect(await closes(run)).toBe(1);
+    expect(await notesOf(server, run)).toEqual(['waiting', 'close']);
+  });
+
   it.each(['handle', 'object'])('W-91 W-92 close() of a wrapped file is called once (%s)', async (source) => {
     const run = newRun();
     const response = await server.get(`/file-served?source=${source}&run=${run}`);
@@ -188,9 +198,19 @@ describe('the end of a response', () => {
 
   it('W-97 an HTTP/1.0 client sees a reset instead of an ordinary end', async () => {
     const client = await server.raw();
-    await client.send(head('GET /fails?when=after-block HTTP/1.0'));
+    // After a pause: data and reset in one go are an ordinary end for a client that is built on libuv.
+    await client.send(head('GET /fails?when=after-pause HTTP/1.0'));
     await client.waitForEnd();
     expect(client.error?.message).toMatch(/ECONNRESET/);
+    client.close();
+  });
+
+  it('W-97 an HTTP/1.0 client over TLS sees a broken connection', async () => {
+    const client = await server.raw(1);
+    await client.send(head('GET /fails?when=after-pause HTTP/1.0', 'Host: localhost'));
+    await client.waitForEnd();
+    expect(client.pending.toString('latin1')).toMatch(/some of the body$/);
+    expect(client.error?.message).toMatch(/ECONNRESET|EOF|disconnected/i);
     client.close();
   });
 

@@ -41,7 +41,7 @@ describe('errors', () => {
     'callable-class.mjs',
   ];
   const server = useServer(
-    appsServer(['told-result.mjs', 'told-length.mjs', 'fails.ts', 'fails-with-markup.ts', 'reads-body.mjs', 'hello.mjs'], {
+    appsServer(['told-result.mjs', 'told-length.mjs', 'fails.ts', 'fails-with-markup.ts', 'reads-body.mjs', 'hello.mjs', 'show-environ.mjs'], {
       apps: scripts,
       directives: (s) => [
         // Scripts that do not load have an environment each: it is replaced after a failure.
@@ -53,6 +53,7 @@ describe('errors', () => {
         {},
         { directives: (s) => [`Alias /error-page.html "${s.writeFile('htdocs/error-page.html', page)}"`, 'ErrorDocument 500 /error-page.html', 'ErrorDocument 404 "not here"'] },
         { directives: ['LimitRequestBody 1000'] },
+        { directives: ['ErrorDocument 500 /show-environ', 'ErrorDocument 404 /show-environ'] },
       ],
     }),
   );
@@ -146,6 +147,24 @@ describe('errors', () => {
     const response = await server.request('/missing', { host: 1 });
     expect(response.status).toBe(404);
     expect(response.text).toBe('not here');
+  });
+
+  it.each([
+    ['/fails?when=before-start&a=b', 500],
+    ['/missing?a=b', 404],
+  ])('an application can be the ErrorDocument of %s', async (path, status) => {
+    const response = await server.request(path, { host: 3, method: 'POST', body: 'x=y' });
+    expect(response.status).toBe(status);
+    expect(response.json()).toMatchObject({ REQUEST_METHOD: 'GET', SCRIPT_NAME: '/show-environ', REDIRECT_STATUS: String(status), REDIRECT_QUERY_STRING: path.slice(path.indexOf('?') + 1) });
+  });
+
+  it.each(['/fails?when=before-start', '/missing'])('W-105 the answer to HEAD for %s has no body', async (path) => {
+    const client = await server.raw();
+    await client.send(head(`HEAD ${path} HTTP/1.1`, 'Host: localhost', 'Connection: close'));
+    const bytes = (await client.readAll()).toString('latin1');
+    expect(bytes).toMatch(/^HTTP\/1\.1 (500|404) /);
+    expect(bytes.endsWith('\r\n\r\n')).toBe(true);
+    client.close();
   });
 
   it('the page of an application with an error status is its own, not ErrorDocument', async () => {

@@ -69,7 +69,7 @@ describe('the error codes', () => {
   it('have the same title in docs/errors.md as in the log', () => {
     expect(existsSync(documentation), 'docs/errors.md exists').toBe(true);
     const text = readFileSync(documentation, 'utf8');
-    const wrong = errorCatalogue.filter(({ code, title }) => !new RegExp(`^#{2,4} .*${code}\\b.*`, 'm').exec(text)?.[0].includes(title));
+    const wrong = errorCatalogue.filter(({ code, title }) => !new RegExp(`^#{2,4} \`?${code}\\b(?![–-]).*`, 'm').exec(text)?.[0].includes(title));
     expect(wrong.map(({ code, title }) => `${code} ${title}`)).toEqual([]);
   });
 });
