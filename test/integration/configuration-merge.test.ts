@@ -61,6 +61,8 @@ const server = useServer(
           `WSGIScriptAlias /forbidden ${s.app('callables/forbidden/several.mjs')}`,
           `WSGIScriptAlias /variable ${s.app('several-callables.mjs')} callable-object=%{ENV:CALLABLE}`,
           'SetEnvIf X-Callable (.+) CALLABLE=$1',
+          `WSGIScriptAlias /process-group ${s.app('several-callables.mjs')} process-group=%{ENV:PROCESS_GROUP}`,
+          'SetEnvIf X-Process-Group (.+) PROCESS_GROUP=$1',
         ],
       },
       {
@@ -153,6 +155,14 @@ it('expands %{ENV:…} in the name of the callable for each request, and refuses
   expect(await text('/variable', 2, { 'X-Callable': 'application' })).toBe('application');
   expect(await text('/variable', 2, { 'X-Callable': 'no such thing' })).toBe(500);
   expect(await text('/variable', 2, { 'X-Callable': 'absent' })).toBe(500);
+});
+
+it('expands %{ENV:…} in the name of the process group for each request, and answers 500 when there is no such group', async () => {
+  expect(await text('/process-group', 2)).toBe('application');
+  expect(await text('/process-group', 2, { 'X-Process-Group': '%{GLOBAL}' })).toBe('application');
+  const since = server.mark();
+  expect(await text('/process-group', 2, { 'X-Process-Group': 'nobody' })).toBe(500);
+  await server.expectLog(/NWSGI1206.*nobody/, { since });
 });
 
 it('refuses WSGIApplicationGroup in .htaccess and says why in the log', async () => {
