@@ -64,7 +64,11 @@ class ApplicationHost {
   virtual const char* runtime_version() const = 0;
 };
 
-constexpr uint32_t kHostAbi = 1;
+// What the module and the runtime have to agree on: the version of this interface, and the layout of the objects that
+// both touch, so that files of two builds are refused instead of misreading each other.
+constexpr uint32_t kHostInterface = 1;
+constexpr uint32_t kHostAbi = kHostInterface << 24 | (sizeof(Exchange) + 3 * sizeof(Work) + 5 * sizeof(OutputItem) +
+                                                     7 * sizeof(HostOptions) + 11 * sizeof(Failure));
 
 // Exported by nwsgi_runtime.so under the name kHostEntryPoint. Starts Node's process-wide part; returns null and
 // fills *error (with code and remedy) when that is impossible. May be called once in a process.
