@@ -4,7 +4,7 @@ import { describeEachMpm, open, useServer, waitFor } from './harness/index.js';
 import { appsServer, get, newRun, notesOf, waitForNotes } from './support/mounts.js';
 
 describe('middleware', () => {
-  const server = useServer(appsServer(['counting-middleware.mjs', 'hello.mjs']));
+  const server = useServer(appsServer(['counting-middleware.mjs', 'watched-validator.ts', 'hello.mjs']));
 
   async function arrivals(path: string): Promise<[string, number][]> {
     await server.get('/hello');
@@ -47,11 +47,25 @@ describe('middleware', () => {
     expect(await notesOf(server, run)).not.toContain('block three');
   });
 
-  it('W-128 a middleware may change the head', async () => {
+  it('a middleware may change the head', async () => {
     const response = await server.get('/counting-middleware?kind=heading&run=x');
     expect(`${response.status} ${response.statusText}`).toBe('201 Changed');
     expect(response.headers['x-middleware']).toBe('yes');
     expect(response.text).toBe('one two three');
+  });
+
+  it('W-125 W-127 W-128 W-129 validator() returns at once, gives block for block, and writes only what was written', async () => {
+    const run = newRun();
+    expect((await server.get(`/watched-validator?run=${run}`)).text).toBe('written one two');
+    expect(await waitForNotes(server, run, (notes) => notes.includes('inner closed'))).toEqual([
+      'returned',
+      'inner began',
+      'write written ',
+      'block one ',
+      'block ',
+      'block two',
+      'inner closed',
+    ]);
   });
 });
 
