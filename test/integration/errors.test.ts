@@ -180,17 +180,20 @@ describe('errors', () => {
     expect(response.headers['x-own']).toBe('yes');
   });
 
-  it('a body above LimitRequestBody is a 413', async () => {
+  it('a body above LimitRequestBody is a 413 with a code in the log', async () => {
     const within = await server.request('/reads-body', { host: 2, method: 'POST', body: Buffer.alloc(1000) });
     expect(within.text).toBe('1000');
+    const since = server.mark();
     const client = await server.raw(2);
     await client.send(head('POST /reads-body HTTP/1.1', 'Host: localhost', 'Content-Length: 1001', 'Content-Type: text/plain'));
     await client.send('x'.repeat(1001));
     expect((await client.readResponse()).status).toBe(413);
     client.close();
+    await server.expectLog(/NWSGI\d{4}[^\n]*LimitRequestBody/, { since, milliseconds: 1000 });
   });
 
-  it('a chunked body that grows above LimitRequestBody is a 413', async () => {
+  it('a chunked body that grows above LimitRequestBody is a 413 with a code in the log', async () => {
+    const since = server.mark();
     const client = await server.raw(2);
     await client.send(head('POST /reads-body HTTP/1.1', 'Host: localhost', 'Transfer-Encoding: chunked'));
     await client.send(`258\r\n${'x'.repeat(600)}\r\n`);
@@ -198,6 +201,7 @@ describe('errors', () => {
     const response = await client.readResponse();
     expect(response.status).toBe(413);
     client.close();
+    await server.expectLog(/NWSGI\d{4}[^\n]*LimitRequestBody/, { since, milliseconds: 1000 });
   });
 
   it.each([
