@@ -111,7 +111,7 @@ describe('mistakes in the configuration', () => {
   const mistakes: [string, RegExp][] = [
     ['WSGIScriptAlias app APP', /NWSGI1101.*"app".*start with '\/'/],
     ['WSGIScriptAlias /only', /URL and a path/],
-    ['WSGIScriptAlias / ""', /NWSGI1106.*absolute path/],
+    ['WSGIScriptAlias / ""', /NWSGI1105.*URL and a path/],
     ['WSGIScriptAlias / APP stray', /NWSGI1105.*"stray".*name=value/],
     ['WSGIScriptAlias / APP threads=5', /NWSGI1104.*"threads=5".*application-group=/],
     ['WSGIScriptAlias / APP application-group=a application-group=b', /NWSGI1105.*application-group=b.*twice/],
