@@ -79,6 +79,18 @@ describeEachMpm('life of a server', (mpm) => {
     });
   });
 
+  it.skipIf(mpm === 'prefork')('with many applications, some of which block, stops within about three seconds', async () => {
+    const count = 16;
+    const many = (s: HttpdServer) => Array.from({ length: count }, (_, i) => `WSGIScriptAlias /app${i} ${s.app('never-answers.mjs')}`);
+    await withServer(options(mpm, { threads: 24, directives: many }), async (s) => {
+      for (let i = 0; i < count; i++) expect((await s.get(`/app${i}/ready`)).status).toBe(200);
+      const requests = Array.from({ length: count }, (_, i) => abandoned(s, `/app${i}${i % 4 === 0 ? '/block' : '/wait'}`));
+      await waitFor('the blocked ones', () => s.log().match(/blocking now/g)?.length === count / 4);
+      expect(await secondsToStop(s)).toBeLessThan(5 * patience);
+      for (const outcome of await Promise.all(requests)) expect(['status 503', 'connection closed']).toContain(outcome);
+    });
+  });
+
   it.each([
     ['waits for ever', {}],
     ['blocks', { BLOCK_AT_LOAD: '1' }],

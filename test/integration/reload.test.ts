@@ -18,7 +18,7 @@ const asTypeScript = (text: string) => `import type { Environ, StartResponse } f
 export const application = (environ: Environ, startResponse: StartResponse): string[] => (startResponse('200 OK', []), [${JSON.stringify(text)}]);
 `;
 
-const names = ['edited', 'slow', 'broken', 'in-flight', 'touched', 'renamed', 'removed', 'first-broken', 'needs-file', 'during', 'often', 'loaded', 'with-helper'];
+const names = ['edited', 'slow', 'broken', 'in-flight', 'touched', 'renamed', 'removed', 'first-broken', 'needs-file', 'during', 'often', 'loaded', 'with-helper', 'noisy'];
 
 const server = useServer(
   {
@@ -156,6 +156,27 @@ describe('a changed script', () => {
     }
     server.writeApp('removed.mjs', version('back'));
     await becomes('/removed', 'back', ['1', 'status 404']);
+  });
+});
+
+describe('the old environment', () => {
+  it('ends: its timers stop, and its listeners for SIGTERM and exit run once', async () => {
+    const noisy = `setInterval(() => console.error('tick of the old one'), 50);
+process.on('SIGTERM', () => console.error('SIGTERM of the old one'));
+process.on('exit', () => console.error('exit of the old one'));`;
+    server.writeApp('noisy.mjs', version('1', noisy));
+    const since = server.mark();
+    expect(await text('/noisy')).toBe('1');
+    await server.expectLog(/tick of the old one/, { since });
+    server.writeApp('noisy.mjs', version('2'));
+    await becomes('/noisy', '2', ['1']);
+    await server.expectLog(/exit of the old one/, { since, milliseconds: 5000 });
+    const ended = server.mark();
+    await sleep(400);
+    expect(server.log(ended)).not.toContain('of the old one');
+    expect(server.log(since).match(/SIGTERM of the old one/g)).toHaveLength(1);
+    expect(server.log(since).match(/exit of the old one/g)).toHaveLength(1);
+    expect(await text('/noisy')).toBe('2');
   });
 });
 
