@@ -18,10 +18,17 @@ export interface LoadFailure {
   status: number;
 }
 
+/**
+ * What became of a script. The callable is wrapped: a promise for the callable itself would look for its `then`, and
+ * nothing may be done with what a script exports but to call it (W-02).
+ */
+export type LoadOutcome = { readonly application: WsgiApplication; readonly failure?: undefined } | { readonly failure: LoadFailure };
+
 type Exports = Record<string, unknown>;
+type ImportOutcome = { readonly exports: Exports; readonly failure?: undefined } | { readonly failure: LoadFailure };
 
 interface Script {
-  module: Promise<Exports | LoadFailure>;
+  module: Promise<ImportOutcome>;
   watched: boolean;
 }
 
@@ -51,71 +58,74 @@ export class AppLoader {
   }
 
   /** Loads the script, unless that has begun already, and returns its callable or the reason why there is none. */
-  async load(script: string, callable: string, reloading: boolean): Promise<WsgiApplication | LoadFailure> {
+  async load(script: string, callable: string, reloading: boolean): Promise<LoadOutcome> {
     let entry = this.#scripts.get(script);
     if (entry === undefined) {
-      entry = { module: this.#import(script), watched: false };
+      entry = { module: this.#import(script, callable, reloading), watched: reloading };
       this.#scripts.set(script, entry);
-    }
-    const exports = await entry.module;
-    if (isFailure(exports)) {
-      // Nothing of a missing file is in the module cache, so that a later request may try again.
-      if (exports.problem === Problem.scriptMissing) this.#scripts.delete(script);
-      return exports;
-    }
-    const application = findCallable(exports, callable);
-    if (typeof application !== 'function') {
-      this.#bridge.loadFailed(script);
-      return { problem: Problem.callableMissing, error: missing(script, callable, application, exports), status: 500 };
-    }
-    this.#callables.set(`${callable}\0${script}`, application as WsgiApplication);
-    if (reloading && !entry.watched) {
+    } else if (reloading && !entry.watched) {
       entry.watched = true;
       this.#bridge.watch(script, callable);
     }
-    return application as WsgiApplication;
+    const { failure, exports } = (await entry.module) as { failure?: LoadFailure; exports: Exports };
+    if (failure !== undefined) {
+      // Nothing of a missing file is in the module cache, so that a later request may try again.
+      if (failure.problem === Problem.scriptMissing) this.#scripts.delete(script);
+      return { failure };
+    }
+    let application: unknown;
+    try {
+      application = findCallable(exports, callable);
+      if (typeof application !== 'function') throw missing(script, callable, application, exports);
+    } catch (error) {
+      this.#bridge.loadFailed(script);
+      return { failure: { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 } };
+    }
+    this.#callables.set(`${callable}\0${script}`, application as WsgiApplication);
+    return { application: application as WsgiApplication };
   }
 
   /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
   async preload(scripts: readonly { script: string; callable: string; reloading: boolean }[]): Promise<string> {
     const failed: string[] = [];
     for (const { script, callable, reloading } of scripts) {
-      const outcome = await this.load(script, callable, reloading);
-      if (typeof outcome === 'function') continue;
-      this.#bridge.log(0, LogLevel.error, logText(outcome.problem, `script ${script}, callable ${callable}`, outcome.error));
+      const { failure } = await this.load(script, callable, reloading);
+      if (failure === undefined) continue;
+      this.#bridge.log(0, LogLevel.error, logText(failure.problem, `script ${script}, callable ${callable}`, failure.error));
       failed.push(script);
     }
     return failed.length === 0 ? '' : `${Problem.preloadFailed.code} ${Problem.preloadFailed.title}: ${failed.join(', ')}`;
   }
 
-  async #import(script: string): Promise<Exports | LoadFailure> {
+  async #import(script: string, callable: string, reloading: boolean): Promise<ImportOutcome> {
     try {
       await access(script, constants.R_OK);
-    } catch (error) {
-      return { problem: Problem.scriptMissing, error: new NwsgiError(Problem.scriptMissing, `${script} cannot be read`, { cause: error }), status: 404 };
+    } catch (cause) {
+      const error = new NwsgiError(Problem.scriptMissing, `${script} cannot be read`, { cause });
+      return { failure: { problem: Problem.scriptMissing, error, status: 404 } };
     }
+    // Before the file is read, so that a change during the load is seen; also of one that does not load.
+    if (reloading) this.#bridge.watch(script, callable);
     try {
-      const source = await readFile(script, 'utf8');
-      const format = formatOf(script, source);
-      prepareHooks(script, source, format);
-      if (format === 'commonjs') {
-        const exported: unknown = createRequire(script)(script);
-        return isObject(exported) ? exported : { default: exported };
-      }
-      return (await import(pathToFileURL(script).href)) as Exports;
+      return await importScript(script);
     } catch (error) {
       this.#bridge.loadFailed(script);
-      return { problem: loadProblem(error), error, status: 500 };
+      return { failure: { problem: loadProblem(error), error, status: 500 } };
     }
   }
 }
 
-function isObject(value: unknown): value is Exports {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+async function importScript(script: string): Promise<{ exports: Exports }> {
+  const source = await readFile(script, 'utf8');
+  const format = formatOf(script, source);
+  prepareHooks(script, source, format);
+  if (format === 'module') return { exports: (await import(pathToFileURL(script).href)) as Exports };
+  const exported: unknown = createRequire(script)(script);
+  return { exports: isObject(exported) ? exported : { default: exported } };
 }
 
-function isFailure(value: Exports | LoadFailure): value is LoadFailure {
-  return typeof value.status === 'number' && isObject(value.problem) && 'error' in value;
+function isObject(value: unknown): value is Exports {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
 }
 
 /** Errors of the hooks thread arrive as copies: only their properties tell what they were. */

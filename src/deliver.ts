@@ -54,7 +54,7 @@ async function settle(exchange: Exchange, pending: unknown): Promise<void> {
   try {
     if (isThenable(pending)) {
       result = undefined;
-      result = await pending;
+      result = await patiently(exchange, pending, (late) => closeUnused(exchange, late));
     }
     if (!exchange.ended) {
       await deliver(exchange, result);
@@ -64,11 +64,35 @@ async function settle(exchange: Exchange, pending: unknown): Promise<void> {
     exchange.fail(error);
   }
   try {
-    await closeResult(result);
+    await patiently(exchange, closeResult(result));
   } catch (error) {
-    exchange.log(LogLevel.error, logText(Problem.closeFailed, exchange.where(), error));
+    logClose(exchange, error);
   }
   exchange.release();
+}
+
+/**
+ * Waits for something of the application. After an abort that waiting has an end (see Exchange.abort): undefined is
+ * returned then, and what comes of the promise later goes to `late`. One closure is kept, however often an
+ * application is waited for; Promise.race would keep one for each time.
+ */
+export function patiently<T>(exchange: Exchange, promise: PromiseLike<T>, late?: (value: T) => void): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    let waiting = true;
+    exchange.waitFor(() => {
+      waiting = false;
+      resolve(undefined);
+    });
+    promise.then((value) => {
+      if (waiting) resolve(value);
+      else late?.(value);
+    }, reject);
+  });
+}
+
+/** A result that came when nobody needed it any more. */
+function closeUnused(exchange: Exchange, result: unknown): void {
+  closeResult(result).catch((error: unknown) => logClose(exchange, error));
 }
 
 function isObject(value: unknown): value is Indexed {
@@ -148,31 +172,34 @@ function deliverArray(exchange: Exchange, blocks: readonly unknown[]): boolean {
 }
 
 function joined(blocks: readonly Chunk[]): Chunk {
-  if (blocks.every((block) => typeof block === 'string')) return blocks.join('');
+  if (blocks.every(isWholeText)) return blocks.join('');
   return Buffer.concat(blocks.map((block) => (typeof block === 'string' ? Buffer.from(block) : block)));
+}
+
+/** A text that ends within a surrogate pair must not be joined to another: each block stands for its own UTF-8 bytes. */
+function isWholeText(block: Chunk): boolean {
+  return typeof block === 'string' && (block.charCodeAt(block.length - 1) & 0xfc00) !== 0xd800;
 }
 
 /** Iterates as `for await` would, with back-pressure, until the end, an error, or until nobody needs more. */
 async function pump(exchange: Exchange, iterator: AnyIterator, owner?: unknown): Promise<void> {
   let finished = false;
-  const stop = async (): Promise<void> => {
-    if (finished) return;
-    finished = true;
-    if (typeof iterator.return === 'function') await iterator.return();
-  };
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopping ??= finished ? Promise.resolve() : stopIterator(exchange, iterator));
   exchange.onAbort = () => {
     // The application may be waiting for something that never comes: tell it now, not after its current step.
     if (owner instanceof Readable) owner.destroy();
-    else void stop().catch((error: unknown) => logClose(exchange, error));
+    else void stop();
   };
   let blocks = 0;
   let since = performance.now();
   try {
     for (;;) {
-      let step: IteratorResult<unknown>;
+      let step: IteratorResult<unknown> | undefined;
       try {
         const next = iterator.next();
-        step = isThenable(next) ? await next : (next as IteratorResult<unknown>);
+        step = isThenable(next) ? await patiently(exchange, next) : next;
+        if (step === undefined && exchange.aborted) break;
         if (!isObject(step)) throw new NwsgiTypeError(Problem.badResult, `next() of the response iterator returned ${show(step)}`);
       } catch (error) {
         finished = true;
@@ -180,7 +207,7 @@ async function pump(exchange: Exchange, iterator: AnyIterator, owner?: unknown):
       }
       if (step.done === true) {
         finished = true;
-        return;
+        break;
       }
       const flow = exchange.aborted ? Flow.Stop : exchange.block(step.value);
       if (flow === Flow.Stop) break;
@@ -194,21 +221,18 @@ async function pump(exchange: Exchange, iterator: AnyIterator, owner?: unknown):
       }
       if (exchange.aborted) break;
     }
-    await endEarly(exchange, stop);
-  } catch (error) {
-    // As `for await`: the error of the body wins over one of return().
-    await stop().catch((second: unknown) => logClose(exchange, second));
-    throw error;
+    // The response is ended before the iterator's clean-up runs, which may take its time.
+    exchange.complete();
   } finally {
+    await patiently(exchange, stop());
     exchange.onAbort = undefined;
   }
 }
 
-/** Enough was delivered: the response is ended before the iterator's clean-up runs, which may take its time. */
-async function endEarly(exchange: Exchange, stop: () => Promise<void>): Promise<void> {
-  exchange.complete();
+/** As `for await`: an error of the body wins over one of return(), which is logged only. Never rejects. */
+async function stopIterator(exchange: Exchange, iterator: AnyIterator): Promise<void> {
   try {
-    await stop();
+    if (typeof iterator.return === 'function') await iterator.return();
   } catch (error) {
     logClose(exchange, error);
   }

@@ -1,6 +1,6 @@
 /** Takes the turns of the bridge: starts requests, passes on events, knows what is in flight. */
 import type { AppLoader } from './app-loader.js';
-import { run } from './deliver.js';
+import { patiently, run } from './deliver.js';
 import { buildEnviron } from './environ.js';
 import { logText, Problem } from './errors.js';
 import { Exchange } from './exchange.js';
@@ -102,12 +102,17 @@ export class Dispatcher {
   }
 
   async #load(exchange: Exchange): Promise<void> {
-    const outcome = await this.#loader.load(exchange.script, exchange.callable, exchange.reloading);
-    if (typeof outcome === 'function' && !exchange.aborted) {
-      if (run(exchange, outcome, this.#done)) this.#done(exchange);
-      return;
+    try {
+      const outcome = await patiently(exchange, this.#loader.load(exchange.script, exchange.callable, exchange.reloading));
+      if (outcome?.failure !== undefined) {
+        exchange.fail(outcome.failure.error, outcome.failure.problem, outcome.failure.status);
+      } else if (outcome !== undefined && !exchange.aborted) {
+        if (run(exchange, outcome.application, this.#done)) this.#done(exchange);
+        return;
+      }
+    } catch (error) {
+      exchange.fail(error, Problem.gatewayFault);
     }
-    if (typeof outcome !== 'function') exchange.fail(outcome.error, outcome.problem, outcome.status);
     exchange.release();
     this.#done(exchange);
   }

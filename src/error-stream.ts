@@ -3,8 +3,15 @@ import { LogLevel } from './native.js';
 import type { LogLevelNumber } from './native.js';
 import type { ErrorStream } from './types.js';
 
-/** Longer lines are cut: the log must not buffer without bounds. */
+/** A longer line becomes several: nothing may be collected without bounds. */
 const LONGEST_LINE = 8192;
+
+/** Where the line that begins at `start` is cut if it is too long: not within a surrogate pair. */
+function pieceEnd(text: string, start: number): number {
+  const end = start + LONGEST_LINE;
+  if (end >= text.length) return text.length;
+  return (text.charCodeAt(end - 1) & 0xfc00) === 0xd800 ? end - 1 : end;
+}
 
 /** Collects text and passes on whole lines without their `\n`. */
 export class LineBuffer {
@@ -16,34 +23,42 @@ export class LineBuffer {
   }
 
   write(text: string): void {
-    let rest = this.#pending === '' ? text : this.#pending + text;
-    for (;;) {
-      const newline = rest.indexOf('\n');
-      if (newline < 0 || newline > LONGEST_LINE) {
-        if (rest.length <= LONGEST_LINE) break;
-        this.#sink(rest.slice(0, LONGEST_LINE));
-        rest = rest.slice(LONGEST_LINE);
-        continue;
-      }
-      const end = newline > 0 && rest.charCodeAt(newline - 1) === 13 ? newline - 1 : newline;
-      this.#sink(rest.slice(0, end));
-      rest = rest.slice(newline + 1);
+    const all = this.#pending === '' ? text : this.#pending + text;
+    let start = 0;
+    for (let newline = all.indexOf('\n'); newline >= 0; newline = all.indexOf('\n', start)) {
+      const end = newline > start && all.charCodeAt(newline - 1) === 13 ? newline - 1 : newline;
+      this.#pass(all.slice(start, end));
+      start = newline + 1;
     }
-    this.#pending = rest;
+    while (all.length - start > LONGEST_LINE) {
+      const end = pieceEnd(all, start);
+      this.#sink(all.slice(start, end));
+      start = end;
+    }
+    this.#pending = all.slice(start);
   }
 
   flush(): void {
     if (this.#pending === '') return;
     const rest = this.#pending;
     this.#pending = '';
-    this.#sink(rest);
+    this.#pass(rest);
+  }
+
+  #pass(line: string): void {
+    let start = 0;
+    do {
+      const end = pieceEnd(line, start);
+      this.#sink(start === 0 && end === line.length ? line : line.slice(start, end));
+      start = end;
+    } while (start < line.length);
   }
 }
 
 /** What the stream needs of its request. */
 export interface LogPort {
   log(level: LogLevelNumber, text: string): void;
-  onRelease: (() => void) | undefined;
+  flushErrors: (() => void) | undefined;
 }
 
 export class RequestErrors implements ErrorStream {
@@ -59,7 +74,7 @@ export class RequestErrors implements ErrorStream {
       const port = this.#port;
       const lines = new LineBuffer((line) => port.log(LogLevel.error, line));
       this.#lines = lines;
-      port.onRelease = () => lines.flush();
+      port.flushErrors = () => lines.flush();
     }
     this.#lines.write(typeof text === 'string' ? text : String(text));
   }

@@ -19,7 +19,10 @@ import type { Chunk, Environ, Header } from './types.js';
 export const Flow = { Continue: 0, Pause: 1, Stop: 2 } as const;
 export type FlowNumber = (typeof Flow)[keyof typeof Flow];
 
-const ABORT_TEXT = ['the request is over', 'the client left', 'the request took too long', 'the server stops'] as const;
+/** How long an application may go on after its request was aborted, before it is left to itself. */
+const PATIENCE_MILLISECONDS = 100;
+
+const ABORT_TEXT = ['the request is over', 'the client left', 'the request took too long', 'the server stops', 'the server had a fault'] as const;
 
 function ignore(): void {}
 
@@ -59,12 +62,15 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
   onAbort: (() => void) | undefined;
   /** Runs when the bridge reports new body bytes or the request is aborted. */
   onBody: (() => void) | undefined;
-  /** Runs at release, e.g. to flush wsgi.errors. */
-  onRelease: (() => void) | undefined;
+  /** Runs before the response ends, and at release: passes on what wsgi.errors still holds. */
+  flushErrors: (() => void) | undefined;
 
   #bodyBytes = 0;
   #writable: { promise: Promise<void>; resolve: () => void } | undefined;
   #controller: AbortController | undefined;
+  #giveUp: (() => void) | undefined;
+  #patience: NodeJS.Timeout | undefined;
+  #gaveUp = false;
 
   constructor(bridge: NativeBridge, handle: number, hasBody: boolean) {
     this.bridge = bridge;
@@ -183,6 +189,7 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
 
   /** Head, a complete body and the end in one call; `size` is the body's length in bytes. */
   respond(body: Chunk | undefined, size: number): void {
+    this.flushErrors?.();
     this.headSent = true;
     this.ended = true;
     if (this.isBodiless()) {
@@ -209,6 +216,7 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
       this.respond(undefined, 0);
       return;
     }
+    this.flushErrors?.();
     this.ended = true;
     if (this.bridge.end(this.handle) === OVER) this.aborted = true;
   }
@@ -228,6 +236,8 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
 
   /** Ends the response because of an error: an error page when nothing was sent, else visibly incomplete (W-96, W-97). */
   fail(error: unknown, problem?: CatalogueEntry, status = 500): void {
+    // Before the log line of the error, and before the server may forget the request.
+    this.flushErrors?.();
     const known = problem ?? problemOf(error) ?? (this.headSent ? Problem.applicationFailedLate : Problem.applicationFailed);
     if (this.aborted) {
       // Nobody waits for the answer. What an application does after that is of interest only when it is debugged.
@@ -261,8 +271,20 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
     this.aborted = true;
     this.writableAgain();
     this.onBody?.();
+    this.#patience = setTimeout(() => this.#leave(), PATIENCE_MILLISECONDS).unref();
     this.#controller?.abort(this.abortError());
     this.onAbort?.();
+  }
+
+  /** `giveUp` runs when the request was aborted and what its application does is not to be waited for any longer. */
+  waitFor(giveUp: () => void): void {
+    if (this.#gaveUp) giveUp();
+    else this.#giveUp = giveUp;
+  }
+
+  #leave(): void {
+    this.#gaveUp = true;
+    this.#giveUp?.();
   }
 
   writableAgain(): void {
@@ -274,9 +296,11 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
   /** The gateway has no more use for the request. */
   release(): void {
     if (this.over) return;
-    this.onRelease?.();
+    this.flushErrors?.();
     this.ended = true;
     this.over = true;
+    this.#giveUp = undefined;
+    if (this.#patience !== undefined) clearTimeout(this.#patience);
     this.bridge.release(this.handle);
     this.writableAgain();
     this.onBody?.();

@@ -7,6 +7,7 @@ import { NwsgiError, Problem } from './errors.js';
 import { loadModule, nodeDetectsSyntax, rewriteSpecifier } from './hooks.js';
 import { formatOf, NODE_EXTENSIONS, packageType, TYPESCRIPT_EXTENSIONS } from './module-format.js';
 import type { ModuleFormat } from './module-format.js';
+import { reachesTypeScript } from './module-graph.js';
 import { stripTypes } from './typescript.js';
 
 type Next = (specifier: string, context?: object) => unknown;
@@ -30,16 +31,17 @@ interface CompilableModule {
 }
 
 const internals = Module as unknown as ModuleInternals;
+/** Also as the name in an import() that is put together at run time. */
 const MENTIONS_TYPESCRIPT = /\.[cm]?ts['"`]/;
 const HAS_SOURCE_MAP = /^\/\/# sourceMappingURL=/m;
 
 let installed = false;
 let sourceMaps = false;
 
-/** Makes Node able to load `script`, whose text is `source`. Costs nothing for plain JavaScript. */
+/** Makes Node able to load `script`, whose text is `source`. Costs little for plain JavaScript. */
 export function prepareHooks(script: string, source: string, format: ModuleFormat): void {
   const extension = extname(script);
-  const typed = TYPESCRIPT_EXTENSIONS.has(extension) || MENTIONS_TYPESCRIPT.test(source);
+  const typed = MENTIONS_TYPESCRIPT.test(source) || reachesTypeScript(script, source);
   if (typed || HAS_SOURCE_MAP.test(source)) enableSourceMaps();
   const foreign = format === 'module' && !NODE_EXTENSIONS.has(extension);
   const undetected = format === 'module' && extension === '.js' && !nodeDetectsSyntax() && packageType(script) === undefined;

@@ -88,7 +88,10 @@ export interface NativeBridge {
   ready(failure: string): void;
   /** A script did not load: the environment is replaced when it is asked for again after a pause, or when the file changes. */
   loadFailed(script: string): void;
-  /** The script is to be watched: when its file changes, a fresh environment replaces this one. */
+  /**
+   * The script is to be watched: when its file changes, a fresh environment replaces this one. Called before the file
+   * is read, so that a change during the load counts; also for a script that then does not load.
+   */
   watch(script: string, callable: string): void;
   /** Registers what runs when the environment is to stop; it calls {@link stopped} when it is done. `reason` is a word for logs. */
   onStop(callback: (reason: string, milliseconds: number) => void): void;

@@ -97,6 +97,11 @@ describe('body', () => {
     expect([body.returned, body.closed]).toEqual([1, 1]);
   });
 
+  it.each<[string, unknown[]]>([['all strings', ['\ud83d', '\udc4d']], ['with an empty block between', ['\ud83d', '', '\udc4d']], ['with bytes', ['\ud83d', '\udc4d', Buffer.alloc(0)]]])('takes each string for its own UTF-8 bytes, %s (W-89)', async (_name, blocks) => {
+    const response = await serve(returning(blocks));
+    expect([response.body.toString('hex'), response.get('Content-Length')]).toEqual(['efbfbdefbfbd', '6']);
+  });
+
   it('accepts bytes of another realm', async () => {
     const { runInNewContext } = await import('node:vm');
     expect((await serve(returning(runInNewContext('[new Uint8Array([104, 105])]')))).text).toBe('hi');
@@ -260,6 +265,58 @@ describe('close() and return()', () => {
     const unread = Readable.from(['a']);
     await serve(() => unread);
     expect(unread.destroyed).toBe(true);
+  });
+
+  describe('when the client leaves and the application never answers', () => {
+    const never = new Promise<never>(() => {});
+
+    it('closes the result once and releases the request although next() is pending', async () => {
+      const body = Object.assign(counted([]), { [Symbol.asyncIterator]: () => ({ next: () => never, return: () => never }) });
+      const host = new FakeHost(returning(body));
+      const { handle, released } = host.begin();
+      await turn();
+      host.bridge.abortRequest(handle);
+      await released;
+      await turn();
+      expect(body.closed).toBe(1);
+      expect(host.dispatcher.inFlight).toBe(0);
+    });
+
+    it('releases the request although close() is pending', async () => {
+      const host = new FakeHost(returning(Object.assign([], { close: () => never })));
+      const { handle, released } = host.begin();
+      host.bridge.abortRequest(handle);
+      await released;
+    });
+
+    it('releases the request, and closes a result that comes too late', async () => {
+      let answer = (_body: unknown): void => {};
+      const host = new FakeHost((() => new Promise((resolve) => (answer = resolve))) as unknown as WsgiApplication);
+      const { handle, released } = host.begin();
+      host.bridge.abortRequest(handle);
+      await released;
+      const body = counted(['a']);
+      answer(body);
+      await turn();
+      expect([body.next, body.closed]).toEqual([0, 1]);
+    });
+
+    it('lets the application end by itself first, if it does so soon', async () => {
+      const order: string[] = [];
+      const body = Object.assign((async function* () {
+        try {
+          yield 'a';
+          await turn();
+          await turn();
+        } finally { order.push('finally'); }
+      })(), { close: () => order.push('close') });
+      const host = new FakeHost(returning(body));
+      const { handle, released } = host.begin();
+      await Promise.resolve();
+      host.bridge.abortRequest(handle);
+      await released;
+      expect(order).toEqual(['finally', 'close']);
+    });
   });
 
   it('closes a result that arrives after the client left, without iterating it', async () => {

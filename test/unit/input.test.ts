@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
-import type { InputStream } from '../../src/types.js';
+import type { Environ, InputStream, StartResponse, WsgiApplication } from '../../src/types.js';
 
 async function withInput<T>(request: FakeRequest, use: (input: InputStream) => Promise<T>): Promise<T> {
   let result: Promise<T> | undefined;
@@ -198,5 +198,20 @@ describe('wsgi.errors', () => {
     const log = await logged((errors) => errors.write(`日\ud800\n${'x'.repeat(20_000)}`));
     expect(log[0]).toBe('日\ud800');
     expect(log.slice(1).map((line) => line.length)).toEqual([8192, 8192, 3616]);
+  });
+
+  it.each<[string, unknown]>([
+    ['one call', ['x']], ['blocks', new Set(['x'])], ['an error', undefined],
+  ])('logs an unfinished line before the response ends, %s (W-61)', async (_name, body) => {
+    const host = new FakeHost(((environ: Environ, start: StartResponse) => {
+      start('200 OK', []);
+      environ['wsgi.errors'].write('unfinished');
+      return body;
+    }) as WsgiApplication);
+    const log = vi.spyOn(host.bridge, 'log');
+    const ends = (['respond', 'end', 'fail'] as const).map((call) => vi.spyOn(host.bridge, call));
+    await host.begin().released;
+    expect(log.mock.calls[0]?.[2]).toBe('unfinished');
+    expect(log.mock.invocationCallOrder[0]).toBeLessThan(Math.min(...ends.flatMap((call) => call.mock.invocationCallOrder)));
   });
 });
