@@ -127,7 +127,8 @@ describe('a client that leaves', () => {
     await Promise.all(clients.map((client) => client.readUntil('one')));
     for (const client of clients) client.reset();
     await waitFor('the abort events', async () => (await seen()).aborted === before.aborted + 20, 5000);
-    await sleep(200);
+    await waitFor('the calls of close()', async () => (await seen()).closed === before.closed + 20, 3000);
+    await sleep(300);
     expect(await seen()).toEqual({ begun: before.begun + 20, aborted: before.aborted + 20, closed: before.closed + 20 });
   });
 
