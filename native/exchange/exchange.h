@@ -96,7 +96,8 @@ struct Failure {
   int retry_after = 0;
 };
 
-enum class AbortReason : uint8_t { kNone, kClientGone, kTimeout, kServerStopping };
+// The numbers are known to src/exchange.ts.
+enum class AbortReason : uint8_t { kNone, kClientGone, kTimeout, kServerStopping, kServerFault };
 
 // What the serving thread has to do next, taken under one lock.
 struct Work {
@@ -193,6 +194,7 @@ class Exchange : public RefCounted<Exchange> {
 
   std::mutex mutex_;
   std::condition_variable work_ready_;
+  std::atomic<bool> has_news_{false};  // a hint for waiting without the lock
   bool waiting_ = false;  // the server sleeps on work_ready_
   int wake_fd_ = -1;
 
