@@ -50,6 +50,7 @@ enum class Code : int {
   kSubstitutionFailed = 1217,   // 500: WSGIScriptAliasMatch target could not be built
   kInternal = 1218,             // 500: an exception inside the module (out of memory)
   kNotAFile = 1219,             // 403: neither file nor directory
+  kBodyTooLarge = 1220,         // 413: the request body exceeds LimitRequestBody
 };
 
 }  // namespace nwsgi::httpd_side

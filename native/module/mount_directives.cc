@@ -160,7 +160,7 @@ const char* check_callable(const cmd_parms* cmd, const char* value) {
 }
 
 const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 2) return config_error(cmd, Code::kBadOption, "a URL and a path are needed");
+  if (count < 2) return config_error(cmd, Code::kBadOption, "a URL and a path are needed; write the URL first, then the script's path");
   const char* url = arguments[0];
   if (url[0] != '/') {
     return config_error(cmd, Code::kBadUrl, "the URL \"%s\" has to start with '/'", url);
@@ -192,7 +192,7 @@ const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const argum
 }
 
 const char* set_script_alias_match(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 2) return config_error(cmd, Code::kBadOption, "a regular expression and a path are needed");
+  if (count < 2) return config_error(cmd, Code::kBadOption, "a regular expression and a path are needed; write the path of the script");
   MountOptions options;
   if (const char* error = read_options(cmd, count - 2, arguments + 2, &options, false)) return error;
   Mount* mount = new_mount(cmd, arguments[0], options);
@@ -216,7 +216,7 @@ const char* set_script_alias_match(cmd_parms* cmd, void*, int count, char* const
 }
 
 const char* set_import_script(cmd_parms* cmd, void*, int count, char* const arguments[]) {
-  if (count < 1) return config_error(cmd, Code::kBadOption, "the path of a script is needed");
+  if (count < 1) return config_error(cmd, Code::kBadOption, "the path of a script is needed; write it first, then the options");
   MountOptions options;
   if (const char* error = read_options(cmd, count - 1, arguments + 1, &options, true)) return error;
   if (!both_groups_literal(options)) {

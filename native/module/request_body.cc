@@ -171,7 +171,12 @@ RequestBody::Progress RequestBody::fail(int status, const char* what, apr_status
   failure_status_ = status;
   // What is left on the connection is not the next request.
   r_->connection->keepalive = AP_CONN_CLOSE;
-  log_request(r_, APLOG_INFO, reason, Code::kBodyNotRead, "the request body %s; the application's read fails", what);
+  if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) {
+    log_request(r_, APLOG_WARNING, reason, Code::kBodyTooLarge,
+                "the request body %s; the application's read fails. Raise the limit where such bodies are expected", what);
+  } else {
+    log_request(r_, APLOG_INFO, reason, Code::kBodyNotRead, "the request body %s; the application's read fails", what);
+  }
   exchange_->fail_body_on_server(std::string("the request body ") + what);
   return Progress::kFailed;
 }
