@@ -90,7 +90,7 @@ struct RequestState {
   const char* url;          // r->uri when the mount matched
   const Mount* mount;
   unsigned mount_slot;      // index into ServerConfig::slots
-  unsigned prefix_length;   // literal mounts: bytes of r->uri that are SCRIPT_NAME
+  unsigned prefix_length;   // bytes of r->uri that matched; literal mounts: SCRIPT_NAME
 };
 
 void* create_server_config(apr_pool_t* pool, server_rec* server);

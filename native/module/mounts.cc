@@ -65,17 +65,26 @@ bool has_parent_segment(const char* path) {
   return false;
 }
 
+bool ends_with_slash(const char* path) {
+  const apr_size_t length = std::strlen(path);
+  return length != 0 && path[length - 1] == '/';
+}
+
 bool find_in_table(apr_pool_t* pool, const MountTable* table, const char* url, MountMatch* match) {
   const LiteralMatch literal = find_literal(pool, table, url);
   for (int i = 0; i < table->patterns->nelts; ++i) {
     const Mount* mount = APR_ARRAY_IDX(table->patterns, i, const Mount*);
     if (literal.mount != nullptr && literal.mount->order < mount->order) break;
     ap_regmatch_t groups[kMostGroups];
-    if (ap_regexec(mount->pattern, url, kMostGroups, groups, 0) != 0) continue;
+    // A match of nothing ("^", "x*") names no mount.
+    if (ap_regexec(mount->pattern, url, kMostGroups, groups, 0) != 0 || groups[0].rm_eo <= 0) continue;
     match->mount = mount;
     match->slot = mount->order;
+    match->url_bytes = static_cast<apr_size_t>(groups[0].rm_eo);
     match->target = ap_pregsub(pool, mount->target, url, kMostGroups, groups);
     match->failed = match->target == nullptr;
+    // A slash at the end of "^/shop/" separates the script's name from what follows.
+    if (url[match->url_bytes - 1] == '/' && !match->failed && !ends_with_slash(match->target)) --match->url_bytes;
     return true;
   }
   if (literal.mount == nullptr) return false;
@@ -140,10 +149,8 @@ int translate_name(request_rec* r) noexcept {
                 mount->url, mount->where);
     return HTTP_INTERNAL_SERVER_ERROR;
   }
-  const char* path = match.target;
-  if (path == nullptr) {
-    path = apr_pstrcat(r->pool, mount->target, r->uri + match.url_bytes, nullptr);
-  }
+  const char* target = match.target != nullptr ? match.target : mount->target;
+  const char* path = apr_pstrcat(r->pool, target, r->uri + match.url_bytes, nullptr);
   if ((mount->directory || mount->pattern != nullptr) && has_parent_segment(path)) {
     log_request(r, APLOG_ERR, 0, Code::kTargetEscapes,
                 "the URL would leave the folder of the mount \"%s\" (%s): \"%s\"", mount->url, mount->where, path);

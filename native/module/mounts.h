@@ -9,7 +9,7 @@ namespace nwsgi::httpd_side {
 struct MountMatch {
   const Mount* mount = nullptr;
   unsigned slot = 0;           // index into ServerConfig::slots
-  apr_size_t url_bytes = 0;    // literal mounts: bytes of the URL that matched
+  apr_size_t url_bytes = 0;    // bytes of the URL up to the end of what matched; the rest follows the target
   const char* target = nullptr;  // patterns: the target after substitution
   bool failed = false;         // the substitution of a pattern failed
 };
