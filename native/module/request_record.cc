@@ -40,15 +40,18 @@ bool starts_cookie_pair(const char* text) {
 // behind it, past blanks (ap_get_mime_headers_core). When several lines have the same name, apr_table_compress() joins
 // their values in a new allocation and leaves the key where it was. So the value of a single line lies just behind its
 // own key, and a joined one never does: in between is at least the rest of the first line's buffer. Addresses are
-// compared as numbers, nothing behind the key's NUL is read. A module that replaced the header (RequestHeader) looks
-// as if it had joined lines, which only means that the value is searched for commas in front of "name=".
+// compared as numbers; what lies between is read only where it is near enough to be one line, and up to the first
+// character that is no blank. A module that replaced the header (RequestHeader) looks as if it had joined lines, which
+// only means that the value is searched for commas in front of "name=".
 // What remains ambiguous: a single cookie's value that was joined with others and itself holds ", name=". RFC 6265
 // allows neither a comma nor a blank inside a value.
-bool may_be_folded(const char* key, const char* value) {
-  constexpr uintptr_t kMostBlanks = 8;
-  const uintptr_t behind_key = reinterpret_cast<uintptr_t>(key) + std::strlen(key) + 1;
+bool may_be_folded(const char* key, const char* value, size_t longest_line) {
+  const char* at = key + std::strlen(key) + 1;
+  const uintptr_t behind_key = reinterpret_cast<uintptr_t>(at);
   const uintptr_t start = reinterpret_cast<uintptr_t>(value);
-  return start < behind_key || start - behind_key > kMostBlanks;
+  if (start < behind_key || start - behind_key > longest_line) return true;
+  while (at != value && (*at == ' ' || *at == '\t')) ++at;
+  return at != value;
 }
 
 // HEAD becomes GET when a filter looks at the content: it could not do its work (a length, a checksum) without it.
@@ -88,7 +91,7 @@ void add_header(request_rec* r, const RequestPlan& plan, const apr_table_entry_t
       // HTTP/2 joins cookies with "; " by itself.
       if (strcasecmp(header.key, "Cookie") == 0 && r->connection->master == nullptr) {
         std::string unfolded;
-        if (unfold_cookies(header.key, header.val, &unfolded)) {
+        if (unfold_cookies(header.key, header.val, static_cast<size_t>(r->server->limit_req_fieldsize), &unfolded)) {
           record->add("HTTP_COOKIE", unfolded);
           return;
         }
@@ -191,8 +194,8 @@ const char* first_given(const char* a, const char* b, const char* otherwise) {
 
 }  // namespace
 
-bool unfold_cookies(const char* key, const char* value, std::string* unfolded) {
-  if (!may_be_folded(key, value)) return false;
+bool unfold_cookies(const char* key, const char* value, size_t longest_line, std::string* unfolded) {
+  if (!may_be_folded(key, value, longest_line)) return false;
   const char* comma = std::strstr(value, ", ");
   if (comma == nullptr) return false;
   unfolded->assign(value);

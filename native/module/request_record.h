@@ -29,7 +29,8 @@ RequestPlan make_plan(request_rec* r);
 std::string build_record(request_rec* r, const RequestPlan& plan, bool multiprocess);
 
 // A Cookie header whose lines httpd has folded with ", ", with "; " in place of the commas between cookies
-// (RFC 6265, section 4.2.1; RFC 9113, section 8.2.3). Returns false when `value` can be used as it is.
-bool unfold_cookies(const char* key, const char* value, std::string* unfolded);
+// (RFC 6265, section 4.2.1; RFC 9113, section 8.2.3). Returns false when `value` can be used as it is. `key` and `value`
+// are those of the request's headers_in, `longest_line` is its LimitRequestFieldSize.
+bool unfold_cookies(const char* key, const char* value, size_t longest_line, std::string* unfolded);
 
 }  // namespace nwsgi::httpd_side
