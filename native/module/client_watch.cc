@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "module/stop_signals.h"
+
 namespace nwsgi::httpd_side {
 namespace {
 
@@ -80,6 +82,7 @@ void ClientWatch::attach(exchange::Exchange* exchange) {
 
 ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool mind_half_close) {
   if (r_->connection->aborted) return Event::kGone;
+  const StopWindow window;
   if (wake_fd_ < 0) {
     // Out of descriptors: look again after a short while.
     std::this_thread::sleep_for(std::min(longest, milliseconds(5)));

@@ -21,8 +21,11 @@ using std::chrono::milliseconds;
 
 // Most answers come within this time; only then it pays to watch the client's socket too.
 constexpr milliseconds kShortWait{50};
-// How long the application may answer a client that half-closed in the middle of its body, before it counts as gone.
+// How long the application may answer a client that half-closed in the middle of its body, before the client counts as
+// gone: from the moment at which a read told it; and while it has not read (its script may still be loading).
 constexpr milliseconds kHalfCloseGrace{1000};
+constexpr milliseconds kUnreadHalfCloseGrace{10000};
+constexpr milliseconds kHalfCloseSlice{250};
 // How often the limits are looked at while nothing happens. mod_reqtimeout checks its rates when it is read from.
 constexpr milliseconds kSlice{1000};
 
@@ -90,8 +93,9 @@ Work Conversation::watch(bool starved) {
     Work work = exchange_->poll_on_server();
     if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved)) return work;
     if (!limits_hold(starved)) return Work{};
-    const auto left = std::chrono::ceil<milliseconds>(wait_until(kSlice) - Clock::now());
     const Clock::time_point before = Clock::now();
+    const milliseconds slice = mind_half_close_from_ > before ? kHalfCloseSlice : kSlice;
+    const auto left = std::chrono::ceil<milliseconds>(wait_until(slice) - before);
     const ClientWatch::Event event = client_.wait(left, starved, !starved && before >= mind_half_close_from_);
     // A client that is slow to send must not use up the application's time.
     if (starved && head_timeout_ != 0) head_deadline_ += Clock::now() - before;
@@ -121,9 +125,18 @@ Work Conversation::watch(bool starved) {
 // the application say so.
 bool Conversation::still_listening() {
   if (body_.finished()) return false;
-  if (body_.failed() && mind_half_close_from_ != Clock::time_point{}) return false;
   if (!body_.failed()) body_.pump();
-  if (!body_.finished()) mind_half_close_from_ = Clock::now() + kHalfCloseGrace;
+  if (body_.finished()) return true;
+  const Clock::time_point now = Clock::now();
+  if (body_.failed()) {
+    if (gone_at_ == Clock::time_point{}) gone_at_ = now + kUnreadHalfCloseGrace;
+    if (!read_failed_ && exchange_->body_requested_on_server()) {
+      read_failed_ = true;
+      gone_at_ = now + kHalfCloseGrace;
+    }
+    if (now >= gone_at_) return false;
+  }
+  mind_half_close_from_ = now + kHalfCloseSlice;
   return true;
 }
 
@@ -177,9 +190,7 @@ int Conversation::after_write(ResponseWriter::Outcome outcome) {
 int Conversation::conclude(End end) {
   if (end == End::kFailed || !writer_.head_taken()) return answer_failure();
   const exchange::Failure& failure = exchange_->failure_on_server();
-  if (!failure.message.empty() && !failure.logged) {
-    log_request_text(r_, APLOG_ERR, failure.code + ": " + failure.message);
-  }
+  if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_ERR, failure);
   log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
               "the application ended before its answer was complete; the client sees a broken connection");
   writer_.break_off();
@@ -191,14 +202,14 @@ int Conversation::answer_failure() {
   const exchange::Failure& failure = exchange_->failure_on_server();
   if (body_.failed() && body_.failure_status() != 0) {
     // The application failed because the client's body did; the client is told about its own mistake.
-    if (!failure.message.empty() && !failure.logged) log_request_text(r_, APLOG_INFO, failure.code + ": " + failure.message);
+    if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_INFO, failure);
     return body_.failure_status();
   }
   if (failure.message.empty()) {
     log_request(r_, APLOG_ERR, 0, Code::kApplicationFailed, "the application ended without an answer");
     return HTTP_INTERNAL_SERVER_ERROR;
   }
-  if (!failure.logged) log_request_text(r_, APLOG_ERR, failure.code + ": " + failure.message);
+  if (!failure.logged) log_failure(r_, APLOG_ERR, failure);
   if (failure.retry_after > 0) {
     apr_table_setn(r_->err_headers_out, "Retry-After", apr_itoa(r_->pool, failure.retry_after));
   }

@@ -47,6 +47,8 @@ class Conversation {
   exchange::Clock::time_point head_deadline_{};
   exchange::Clock::time_point starved_since_{};
   exchange::Clock::time_point mind_half_close_from_{};
+  exchange::Clock::time_point gone_at_{};  // a client that half-closed counts as gone from here on
+  bool read_failed_ = false;               // … and the application was told by a read
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up
 };

@@ -14,6 +14,7 @@
 #include "module/lifecycle.h"
 #include "module/log.h"
 #include "module/request_record.h"
+#include "module/stop_signals.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -76,6 +77,10 @@ int set_up_body(request_rec* r, const DirConfig* settings) {
   if (status == HTTP_LENGTH_REQUIRED) {
     log_request(r, APLOG_INFO, 0, Code::kChunkedNotAllowed,
                 "a body without Content-Length is refused here (WSGIChunkedRequest Off)");
+  } else if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) {
+    log_request(r, APLOG_WARNING, 0, Code::kBodyTooLarge,
+                "the request announces a body larger than LimitRequestBody allows; the client gets 413. Raise the limit "
+                "where such bodies are expected");
   }
   return status;
 }
@@ -90,7 +95,7 @@ int serve(request_rec* r) {
   exchange::Failure failure;
   exchange::ApplicationHost* host = application_host(&failure);
   if (host == nullptr) {
-    log_request_text(r, APLOG_ERR, failure.code + ": " + failure.message);
+    log_failure(r, APLOG_ERR, failure);
     return failure.status;
   }
   // A subrequest (mod_include) has no body of its own.
@@ -104,6 +109,7 @@ int serve(request_rec* r) {
 
 int handle_request(request_rec* r) noexcept try {
   if (!is_ours(r)) return DECLINED;
+  const StopDeferral deferral;
   return serve(r);
 } catch (const std::exception& error) {
   log_request(r, APLOG_CRIT, 0, Code::kInternal, "the request could not be served: %s", error.what());

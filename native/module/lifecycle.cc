@@ -15,6 +15,7 @@
 #include "module/config.h"
 #include "module/log.h"
 #include "module/runtime_loader.h"
+#include "module/stop_signals.h"
 #include "module/storage.h"
 
 namespace nwsgi::httpd_side {
@@ -118,6 +119,12 @@ void preload_all(server_rec* main_server) {
   }
 }
 
+void stop_now() noexcept try {
+  ApplicationHost* host = child().host.load(std::memory_order_acquire);
+  if (host != nullptr) host->begin_stop(false);
+} catch (...) {
+}
+
 bool applications_configured(server_rec* main_server) {
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     const ServerConfig* config = server_config(server);
@@ -142,10 +149,12 @@ ApplicationHost* application_host(exchange::Failure* failure) {
       child().host.store(host, std::memory_order_release);
       return host;
     }
-    const std::string text = child().start_failure.code + ": " + child().start_failure.message;
-    log_server_text(child().server, APLOG_CRIT, text);
-    child().start_failure.message += " (every request of this process fails until the server is restarted)";
-    child().start_failure.logged = false;
+    exchange::Failure& start_failure = child().start_failure;
+    log_server_text(child().server, APLOG_CRIT,
+                    start_failure.code + ' ' + start_failure.message +
+                        ". Requests for applications get 500 from this process; restart the server afterwards");
+    start_failure.message = "no application can run in this process; the critical line with this code says why, and "
+                            "what to do";
   }
   *failure = child().start_failure;
   return nullptr;
@@ -181,10 +190,12 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   child().server = server;
   int processes = 1;
   ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
+  start_stop_signals();
   child().multiprocess = processes > 1;
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
   start_storage(pool);
+  const StopDeferral deferral;
   preload_all(server);
 } catch (...) {
   log_server(server, APLOG_CRIT, 0, Code::kInternal, "the module could not start in this process (out of memory)");
@@ -193,7 +204,9 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
 void stop_child(apr_pool_t*, int graceful) noexcept try {
   child().stopping = true;
   ApplicationHost* host = child().host.load(std::memory_order_acquire);
-  if (host != nullptr) host->begin_stop(graceful != 0);
+  if (host == nullptr) return;
+  host->begin_stop(graceful != 0);
+  if (graceful != 0) call_when_grace_ends([] { stop_now(); });
 } catch (...) {
 }
 

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "module/log.h"
+#include "module/stop_signals.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -122,7 +123,11 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
 }
 
 ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
-  const apr_status_t status = ap_pass_brigade(r_->output_filters, brigade_);
+  apr_status_t status;
+  {
+    const StopWindow window;
+    status = ap_pass_brigade(r_->output_filters, brigade_);
+  }
   apr_brigade_cleanup(brigade_);
   if (weight != 0) exchange_->output_written_on_server(weight);
   if (status == AP_FILTER_ERROR) return Outcome::kFilterError;
@@ -164,7 +169,12 @@ bool ResponseWriter::take_head(std::string* packed) {
   }
   body_allowed_ = !r_->header_only && status != HTTP_NO_CONTENT && status != HTTP_NOT_MODIFIED;
   head_taken_ = true;
-  r_->expecting_100 = 0;
+  // A client that waits for "100 Continue" gets this answer in its place and may never send the body. httpd would read
+  // it to the end before it sends the answer, if the connection were to be used again.
+  if (r_->expecting_100) {
+    r_->expecting_100 = 0;
+    r_->connection->keepalive = AP_CONN_CLOSE;
+  }
   return true;
 }
 
