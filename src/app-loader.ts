@@ -9,6 +9,7 @@ import { prepareHooks } from './hooks-install.js';
 import { formatOf } from './module-format.js';
 import { LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
+import { locateSyntaxError } from './syntax-error.js';
 import type { WsgiApplication } from './types.js';
 
 /** Why a request for a script cannot be served. */
@@ -108,20 +109,39 @@ export class AppLoader {
     if (reloading) this.#bridge.watch(script, callable);
     try {
       return await importScript(script);
-    } catch (error) {
+    } catch (thrown) {
       this.#bridge.loadFailed(script);
-      return { failure: { problem: loadProblem(error), error, status: 500 } };
+      const error = original(thrown);
+      return { failure: { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 } };
     }
   }
 }
 
 async function importScript(script: string): Promise<{ exports: Exports }> {
   const source = await readFile(script, 'utf8');
-  const format = formatOf(script, source);
-  prepareHooks(script, source, format);
-  if (format === 'module') return { exports: (await import(pathToFileURL(script).href)) as Exports };
-  const exported: unknown = createRequire(script)(script);
-  return { exports: isObject(exported) ? exported : { default: exported } };
+  try {
+    const format = formatOf(script, source);
+    prepareHooks(script, source, format);
+    if (format === 'module') return { exports: (await import(pathToFileURL(script).href)) as Exports };
+    const exported: unknown = createRequire(script)(script);
+    return { exports: isObject(exported) ? exported : { default: exported } };
+  } catch (error) {
+    passOverTwin(error);
+    locateSyntaxError(error, script, source);
+    throw error;
+  }
+}
+
+/**
+ * When CommonJS that an ES module imports fails, Node rejects a second promise with the same error, and nobody can
+ * reach that one: without this the failed load would end the environment.
+ */
+function passOverTwin(error: unknown): void {
+  const listener = (reason: unknown): void => {
+    if (reason !== error && process.listenerCount('unhandledRejection') === 1) throw reason;
+  };
+  process.on('unhandledRejection', listener);
+  setImmediate(() => process.removeListener('unhandledRejection', listener));
 }
 
 function isObject(value: unknown): value is Exports {
@@ -129,8 +149,9 @@ function isObject(value: unknown): value is Exports {
 }
 
 /** Errors of the hooks thread arrive as copies: only their properties tell what they were. */
-function loadProblem(error: unknown): CatalogueEntry {
-  return problemOf(error) ?? (codeOf(error) === Problem.typeScriptFailed.code ? Problem.typeScriptFailed : Problem.scriptFailed);
+function original(error: unknown): unknown {
+  const isCopy = problemOf(error) === undefined && codeOf(error) === Problem.typeScriptFailed.code;
+  return isCopy ? new NwsgiError(Problem.typeScriptFailed, (error as Error).message) : error;
 }
 
 /** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */

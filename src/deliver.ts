@@ -39,10 +39,6 @@ export function run(exchange: Exchange, application: WsgiApplication, done: (exc
     }
   } catch (error) {
     exchange.fail(error);
-    if (!hasClose(result)) {
-      exchange.release();
-      return true;
-    }
   }
   void settle(exchange, result).then(() => done(exchange));
   return false;

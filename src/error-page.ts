@@ -1,7 +1,7 @@
 /** The page that a developer sees when a request fails and WSGIErrorPage says "Development". Never sent otherwise. */
-import { stackOf, summary } from './errors.js';
+import { hasTellingStack, stackOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
-import { excerptFor } from './source-excerpt.js';
+import { excerptFor, isForeignFrame } from './source-excerpt.js';
 import type { Excerpt } from './source-excerpt.js';
 
 export interface PageInput {
@@ -9,6 +9,8 @@ export interface PageInput {
   error: unknown;
   environ: Readonly<Record<string, unknown>> | undefined;
   status: number;
+  script: string;
+  callable: string;
 }
 
 export interface Page {
@@ -22,7 +24,7 @@ const SECRET = /authorization|cookie|passw|secret|token|api_?key/i;
 const LONGEST_VALUE = 500;
 
 export function pageFor(input: PageInput): Page {
-  const html = prefersHtml(String(input.environ?.HTTP_ACCEPT ?? ''));
+  const html = prefersHtml(text(input.environ, 'HTTP_ACCEPT'));
   const body = html ? htmlPage(input) : textPage(input);
   const lines = [
     `${input.status} ${REASONS[input.status] ?? 'Error'}`,
@@ -54,20 +56,39 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => named[character] as string);
 }
 
-/** A value of the environ for display: secrets are hidden, long values are cut. */
+/** A value of the environ for display: secrets are hidden, long values are cut. Never throws. */
 export function shown(key: string, value: unknown): string {
   if (SECRET.test(key)) return '(hidden)';
   if (typeof value === 'string') return value.length > LONGEST_VALUE ? `${value.slice(0, LONGEST_VALUE)}… (${value.length} characters)` : value;
-  if (Array.isArray(value)) return JSON.stringify(value);
-  if (typeof value === 'object' && value !== null) return '(object)';
-  return typeof value === 'function' ? '(function)' : String(value);
+  if (typeof value === 'function') return '(function)';
+  if (typeof value !== 'object' || value === null) return String(value);
+  try {
+    return Array.isArray(value) ? JSON.stringify(value).slice(0, LONGEST_VALUE) : '(object)';
+  } catch {
+    return '(cannot be shown)';
+  }
+}
+
+/** The value of a key. Applications may have put anything into the environ: also accessors that throw. */
+function valueOf(environ: PageInput['environ'], key: string): unknown {
+  try {
+    return environ?.[key];
+  } catch {
+    return '(cannot be shown)';
+  }
+}
+
+/** A variable of the server; '' when it is missing or no string any more. */
+function text(environ: PageInput['environ'], key: string): string {
+  const value = valueOf(environ, key);
+  return typeof value === 'string' ? value : '';
 }
 
 function rows(environ: PageInput['environ'], wanted: (key: string) => boolean): [string, string][] {
   if (environ === undefined) return [];
   // The signal is an accessor: it is not created for the page.
   const keys = Object.keys(environ).filter((key) => key !== 'nwsgi.signal' && wanted(key));
-  return keys.sort().map((key) => [key, shown(key, environ[key])]);
+  return keys.sort().map((key) => [key, shown(key, valueOf(environ, key))]);
 }
 
 function headerName(key: string): string {
@@ -78,27 +99,40 @@ function headerName(key: string): string {
 }
 
 function requestLine(environ: PageInput['environ']): string {
-  return `${String(environ?.REQUEST_METHOD ?? '')} ${String(environ?.REQUEST_URI ?? environ?.PATH_INFO ?? '')} ${String(environ?.SERVER_PROTOCOL ?? '')}`.trim();
+  const uri = text(environ, 'REQUEST_URI') || text(environ, 'PATH_INFO');
+  return `${text(environ, 'REQUEST_METHOD')} ${uri} ${text(environ, 'SERVER_PROTOCOL')}`.trim();
+}
+
+/** Where it happened, and what finds the lines of the request in the error log. */
+function place({ script, callable, environ }: PageInput): string[] {
+  const id = text(environ, 'nwsgi.request_id');
+  return [`script ${script}, callable ${callable}`, ...(id === '' ? [] : [`request ${id}`])];
 }
 
 function versions(environ: PageInput['environ']): string {
-  return `nwsgi ${String(environ?.['nwsgi.version'] ?? '?')} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${String(environ?.SERVER_SOFTWARE ?? 'unknown server')}`;
+  const server = text(environ, 'SERVER_SOFTWARE') || 'unknown server';
+  return `nwsgi ${text(environ, 'nwsgi.version') || '?'} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${server}`;
+}
+
+/** A mark below the column of the error; undefined when it is not known or not visible. */
+function columnMark({ line, column, lines }: Excerpt): string | undefined {
+  const hit = lines.find(({ number }) => number === line)?.text;
+  if (hit === undefined || column < 1 || column > hit.length + 1) return undefined;
+  return `${hit.slice(0, column - 1).replace(/[^\t]/g, ' ')}^`;
 }
 
 function textPage(input: PageInput): string {
   const excerpt = excerptFor(input.error);
-  const parts = [
-    `${summary(input.error)}`,
-    '',
-    `${input.problem.code} ${input.problem.title}`,
-    input.problem.remedy,
-    '',
-    stackOf(input.error),
-  ];
+  const parts = [`${summary(input.error)}`, '', `${input.problem.code} ${input.problem.title}`, input.problem.remedy, ...place(input)];
   if (excerpt !== undefined) {
     parts.push('', `${excerpt.file}:${excerpt.line}`);
-    for (const { number, text, hit } of excerpt.lines) parts.push(`${hit ? '>' : ' '} ${String(number).padStart(5)} | ${text}`);
+    const mark = columnMark(excerpt);
+    for (const { number, text, hit } of excerpt.lines) {
+      parts.push(`${hit ? '>' : ' '} ${String(number).padStart(5)} | ${text}`);
+      if (hit && mark !== undefined) parts.push(`        | ${mark}`);
+    }
   }
+  if (hasTellingStack(input.problem, input.error)) parts.push('', stackOf(input.error));
   parts.push('', requestLine(input.environ), '', versions(input.environ), '');
   return parts.join('\n');
 }
@@ -108,7 +142,7 @@ const STYLE = `:root{color-scheme:light dark;--fg:#1c1e21;--bg:#fff;--dim:#5f667
 *{box-sizing:border-box}body{margin:0 auto;max-width:70rem;padding:1rem;font:1rem/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg)}
 h1{font-size:1.35rem;margin:.2rem 0;color:var(--red);overflow-wrap:anywhere;white-space:pre-wrap}h2{font-size:1rem;margin:1.6rem 0 .4rem}
 p{margin:.3rem 0}.dim{color:var(--dim)}pre{margin:0;padding:.7rem;overflow-x:auto;background:var(--code);border:1px solid var(--line);border-radius:6px;font:.85rem/1.45 ui-monospace,monospace}
-.hit{background:var(--hit);display:block}.line{display:block}table{border-collapse:collapse;width:100%;font-size:.85rem}
+.hit{background:var(--hit);display:block}.line{display:block}.mark{color:var(--red)}code{font:.9em ui-monospace,monospace;background:var(--code);padding:.1em .3em;border-radius:4px}table{border-collapse:collapse;width:100%;font-size:.85rem}
 th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}th{font-weight:600;width:16rem}
 td{font-family:ui-monospace,monospace}@media(max-width:40rem){th,td{display:block;width:auto;border:0;padding:0}td{border-bottom:1px solid var(--line);padding-bottom:.3rem}}`;
 
@@ -118,23 +152,39 @@ function table(entries: readonly [string, string][]): string {
 }
 
 function code(excerpt: Excerpt): string {
-  const lines = excerpt.lines.map(
-    ({ number, text, hit }) => `<span class="${hit ? 'hit' : 'line'}">${String(number).padStart(5)}  ${escapeHtml(text)}</span>`,
-  );
+  const mark = columnMark(excerpt);
+  const lines = excerpt.lines.map(({ number, text, hit }) => {
+    const below = hit && mark !== undefined ? `<span class="line mark">${' '.repeat(7)}${mark}</span>` : '';
+    return `<span class="${hit ? 'hit' : 'line'}">${String(number).padStart(5)}  ${escapeHtml(text)}</span>${below}`;
+  });
   return `<h2>${escapeHtml(`${excerpt.file}:${excerpt.line}`)}</h2><pre>${lines.join('')}</pre>`;
 }
 
-function htmlPage({ problem, error, environ, status }: PageInput): string {
-  const title = summary(error);
+/** The application's own frames stand out. */
+function stack(error: unknown): string {
+  const lines = stackOf(error).split('\n');
+  const marked = lines.map((line) => (isForeignFrame(line) ? `<span class="dim">${escapeHtml(line)}</span>` : escapeHtml(line)));
+  return `<h2>Stack</h2><pre>${marked.join('\n')}</pre>`;
+}
+
+function withCode(text: string): string {
+  return escapeHtml(text).replace(/`([^`]+)`/g, '<code>$1</code>');
+}
+
+function htmlPage(input: PageInput): string {
+  const { problem, error, environ, status } = input;
+  const [title = '', ...more] = summary(error).split('\n');
   const excerpt = excerptFor(error);
   const headers = rows(environ, (key) => key.startsWith('HTTP_')).map(([key, value]): [string, string] => [headerName(key), value]);
   return `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${status}: ${escapeHtml(title)}</title><style>${STYLE}</style></head>
 <body><p class="dim">${escapeHtml(requestLine(environ))}</p>
 <h1>${escapeHtml(title)}</h1>
-<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${escapeHtml(problem.remedy)}</p>
+${more.length === 0 ? '' : `<pre>${escapeHtml(more.join('\n'))}</pre>`}
+<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${withCode(problem.remedy)}</p>
+<p class="dim">${place(input).map(escapeHtml).join('<br>')}</p>
 ${excerpt === undefined ? '' : code(excerpt)}
-<h2>Stack</h2><pre>${escapeHtml(stackOf(error))}</pre>
+${hasTellingStack(problem, error) ? stack(error) : ''}
 <h2>Request headers</h2>${table(headers)}
 <h2>environ</h2>${table(rows(environ, (key) => !key.startsWith('HTTP_')))}
 <p class="dim">${escapeHtml(versions(environ))}</p>

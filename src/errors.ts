@@ -255,7 +255,7 @@ function isError(value: unknown): value is Error {
 export function summary(error: unknown): string {
   try {
     if (problemOf(error) !== undefined) return (error as Error).message;
-    return isError(error) ? `${error.name}: ${error.message}` : `${inspect(error, { depth: 1, breakLength: Infinity })} (not an Error)`;
+    return isError(error) ? `${String(error.name)}: ${String(error.message)}` : `${inspect(error, { depth: 1, breakLength: Infinity })} (not an Error)`;
   } catch {
     return 'a value that cannot be shown';
   }
@@ -295,9 +295,14 @@ export function codeOf(error: unknown): unknown {
   }
 }
 
+/** False when the stack of `error` shows nothing but the gateway. */
+export function hasTellingStack(problem: CatalogueEntry, error: unknown): boolean {
+  return !WITHOUT_STACK.has(problemOf(error) ?? problem);
+}
+
 /** A log line: code, what happened, where, what to do; then the stack. */
 export function logText(problem: CatalogueEntry, where: string, error?: unknown): string {
   const detail = error === undefined ? problem.title : `${problem.title}: ${summary(error)}`;
   const line = `${problem.code} ${detail} (${where}). ${problem.remedy}`;
-  return error === undefined || WITHOUT_STACK.has(problemOf(error) ?? problem) ? line : `${line}\n${stackOf(error)}`;
+  return error === undefined || !hasTellingStack(problem, error) ? line : `${line}\n${stackOf(error)}`;
 }

@@ -223,11 +223,18 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
 
   // ---- how it can go wrong ----
 
-  /** Where things happened, for log lines. */
+  /** Where things happened, for log lines. Never throws, whatever the application made of its environ. */
   where(): string {
-    const method = String(this.environ?.REQUEST_METHOD ?? '');
-    const uri = String(this.environ?.REQUEST_URI ?? this.environ?.PATH_INFO ?? '');
-    return `script ${this.script}, callable ${this.callable}, ${method} ${uri}`;
+    return `script ${this.script}, callable ${this.callable}, ${this.#variable('REQUEST_METHOD')} ${this.#variable('REQUEST_URI') || this.#variable('PATH_INFO')}`;
+  }
+
+  #variable(key: string): string {
+    try {
+      const value = this.environ?.[key];
+      return typeof value === 'string' ? value : '';
+    } catch {
+      return '';
+    }
   }
 
   log(level: LogLevelNumber, text: string): void {
@@ -252,11 +259,23 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
       this.bridge.abort(this.handle);
     } else if (this.developmentPage) {
       this.headSent = true;
-      const page = pageFor({ problem: known, error, environ: this.environ, status });
-      this.bridge.respond(this.handle, page.head, page.body);
+      this.#sendPage(known, error, status);
     } else {
       this.bridge.fail(this.handle, status, known.code, `${known.title}: ${summary(error)}`);
     }
+  }
+
+  #sendPage(problem: CatalogueEntry, error: unknown, status: number): void {
+    const { environ, script, callable } = this;
+    let page;
+    try {
+      page = pageFor({ problem, error, environ, status, script, callable });
+    } catch (fault) {
+      this.log(LogLevel.critical, logText(Problem.gatewayFault, this.where(), fault));
+      this.bridge.fail(this.handle, status, problem.code, problem.title);
+      return;
+    }
+    this.bridge.respond(this.handle, page.head, page.body);
   }
 
   abortError(): NwsgiError {

@@ -13,14 +13,27 @@ export interface ExcerptLine {
 export interface Excerpt {
   file: string;
   line: number;
+  /** 0 when it is not known. */
+  column: number;
   lines: ExcerptLine[];
 }
 
 const AROUND = 5;
 const LARGEST_FILE = 2 * 1024 * 1024;
 const OWN_DIRECTORY = dirname(fileURLToPath(import.meta.url)) + sep;
-/** `at f (file:///a/b.ts:3:5)`, `at /a/b.js:3:5`, and the first line of a syntax error: `file:///a/b.js:3`. */
-const FRAME = /(?:^|\(|\s)((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::\d+)?\)?$/;
+/**
+ * `at f (file:///a/b.ts:3:5)`, `at /a/b.js:3:5`, the first line of a syntax error: `file:///a/b.js:3`, and that of the
+ * TypeScript converter: `/a/b.ts:3:5: Expression expected`.
+ */
+const FRAME = /(?:^|\(|\s)((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::(\d+))?\)?(?:$|: )/;
+
+/** True for a line of a stack that is not the application's: the gateway's own or Node's. */
+export function isForeignFrame(frame: string): boolean {
+  if (!/^\s+at /.test(frame)) return false;
+  if (/[( ]node:/.test(frame)) return true;
+  const match = FRAME.exec(frame);
+  return match !== null && pathOf(match[1] as string)?.startsWith(OWN_DIRECTORY) === true;
+}
 
 /** Around the first frame that belongs to the application; undefined when there is none that can be read. */
 export function excerptFor(error: unknown): Excerpt | undefined {
@@ -29,7 +42,7 @@ export function excerptFor(error: unknown): Excerpt | undefined {
     if (match === null) continue;
     const file = pathOf(match[1] as string);
     if (file === undefined || file.startsWith(OWN_DIRECTORY) || file.includes(`${sep}node_modules${sep}`)) continue;
-    const excerpt = read(file, Number(match[2]));
+    const excerpt = read(file, Number(match[2]), Number(match[3] ?? 0));
     if (excerpt !== undefined) return excerpt;
   }
   return undefined;
@@ -43,7 +56,7 @@ function pathOf(location: string): string | undefined {
   }
 }
 
-function read(file: string, line: number): Excerpt | undefined {
+function read(file: string, line: number, column: number): Excerpt | undefined {
   try {
     const { size } = statSync(file);
     if (size > LARGEST_FILE) return undefined;
@@ -53,7 +66,7 @@ function read(file: string, line: number): Excerpt | undefined {
     const lines = all
       .slice(first - 1, line + AROUND)
       .map((text, i) => ({ number: first + i, text: text.slice(0, 300), hit: first + i === line }));
-    return { file, line, lines };
+    return { file, line, column, lines };
   } catch {
     return undefined;
   }

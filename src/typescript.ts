@@ -38,8 +38,8 @@ export function stripTypes(source: string, file: string): string {
 }
 
 function failure(file: string, error: unknown): NwsgiError {
-  const { message, startLine, startColumn, snippet } = (error ?? {}) as Record<string, unknown>;
+  const { message, startLine, startColumn } = (error ?? {}) as Record<string, unknown>;
   const at = typeof startLine === 'number' ? `:${startLine}:${typeof startColumn === 'number' ? startColumn + 1 : 1}` : '';
   const text = typeof message === 'string' ? message : String(error);
-  return new NwsgiError(Problem.typeScriptFailed, `${file}${at}: ${text}${typeof snippet === 'string' ? `\n${snippet}` : ''}`);
+  return new NwsgiError(Problem.typeScriptFailed, `${file}${at}: ${text}`);
 }
