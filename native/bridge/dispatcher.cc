@@ -77,11 +77,14 @@ void Dispatcher::set_stop_callback(Napi::Function callback) { on_stop_ = Napi::P
 
 void Dispatcher::on_wake() {
   Napi::HandleScope scope(env_);
-  for (int turn = 0; turn < kTurnsPerWake; ++turn) {
+  for (int turn = 0; turn < kTurnsPerWake;) {
     deliver_stop();
-    const bool more = context_->mailbox->take_on_loop(&batch_, envelope_slots_);
-    if (!batch_.empty()) deliver_batch();
-    if (!more) return;
+    if (context_->mailbox->take_on_loop(&batch_, envelope_slots_)) {
+      deliver_batch();
+      ++turn;
+    } else if (!context_->mailbox->stay_awake_on_loop()) {
+      return;
+    }
   }
   Async::wake(async_);
 }

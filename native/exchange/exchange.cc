@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "exchange/brief_wait.h"
 #include "exchange/mailbox.h"
 
 namespace nwsgi::exchange {
@@ -99,7 +100,9 @@ void Exchange::take_work_locked(Work* work) {
 
 Work Exchange::wait_on_server(Clock::time_point until) {
   Work work;
+  wait_a_moment([this] { return has_news_.load(std::memory_order_acquire); });
   std::unique_lock lock(mutex_);
+  has_news_.store(false, std::memory_order_relaxed);
   waiting_ = true;
   work_ready_.wait_until(lock, until, [this] { return has_work_locked(); });
   waiting_ = false;
@@ -286,6 +289,7 @@ bool Exchange::over_locked() const {
 // because whoever calls holds a reference.
 void Exchange::notify(std::unique_lock<std::mutex> lock) {
   const bool waiting = waiting_;
+  has_news_.store(true, std::memory_order_release);
   const int wake_fd = wake_fd_;
   if (wake_fd >= 0) {
     // Under the lock, because the server closes or reuses its eventfd after set_wake_fd_on_server(-1).

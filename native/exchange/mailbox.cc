@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "exchange/brief_wait.h"
+
 namespace nwsgi::exchange {
 
 bool Mailbox::submit(const Ref<Exchange>& exchange) {
@@ -44,6 +46,7 @@ void Mailbox::post(Exchange* exchange, uint32_t events) {
 void Mailbox::enqueue(std::unique_lock<std::mutex> lock, Queued queued) {
   if (incoming_.empty()) oldest_ = Clock::now();
   incoming_.push_back(std::move(queued));
+  has_mail_.store(true, std::memory_order_relaxed);
   wake(std::move(lock));
 }
 
@@ -62,6 +65,7 @@ void Mailbox::request_stop(StopRequest request) {
   std::unique_lock lock(mutex_);
   stop_ = std::move(request);
   stop_requested_ = true;
+  has_mail_.store(true, std::memory_order_relaxed);
   wake(std::move(lock));
 }
 
@@ -149,7 +153,15 @@ bool Mailbox::take_on_loop(std::vector<Envelope>* out, size_t most) {
     out->push_back({queued.handle, events, std::move(queued.exchange)});
     ++taken;
   }
-  loop_awake_ = taken != 0 || taken_next_ != taken_.size() || !incoming_.empty() || stop_requested_;
+  loop_awake_ = true;
+  has_mail_.store(taken_next_ != taken_.size() || !incoming_.empty() || stop_requested_, std::memory_order_relaxed);
+  return taken != 0;
+}
+
+bool Mailbox::stay_awake_on_loop() {
+  if (wait_a_moment([this] { return has_mail_.load(std::memory_order_relaxed); })) return true;
+  std::lock_guard lock(mutex_);
+  loop_awake_ = taken_next_ != taken_.size() || !incoming_.empty() || stop_requested_;
   return loop_awake_;
 }
 

@@ -51,9 +51,11 @@ class Mailbox : public RefCounted<Mailbox> {
   // set_waker_on_loop(nullptr, nullptr) has returned, nobody calls the previous waker any more.
   using Waker = void (*)(void* data);
   void set_waker_on_loop(Waker waker, void* data);
-  // Appends at most `most` envelopes. False when nothing is left: from then on the next event wakes the loop; while it
-  // returns true the loop has to come back by itself.
+  // Appends at most `most` envelopes; false when there were none. Nobody wakes the loop until it has found nothing by
+  // stay_awake_on_loop().
   bool take_on_loop(std::vector<Envelope>* out, size_t most);
+  // Waits a moment for events. False when none came: the next one wakes the loop, which may sleep now.
+  bool stay_awake_on_loop();
   bool take_stop_on_loop(StopRequest* request);
   // Null when the handle is stale.
   Ref<Exchange> find_on_loop(uint64_t handle);
@@ -93,7 +95,8 @@ class Mailbox : public RefCounted<Mailbox> {
   bool stop_requested_ = false;
   StopRequest stop_;
   bool closed_ = false;
-  bool loop_awake_ = false;  // the loop is taking events and will look again before it sleeps
+  bool loop_awake_ = false;  // the loop will look again before it sleeps
+  std::atomic<bool> has_mail_{false};  // a hint for waiting without the lock
   std::atomic<int> waking_{0};
   Waker waker_ = nullptr;
   void* waker_data_ = nullptr;

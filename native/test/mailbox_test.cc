@@ -48,6 +48,7 @@ TEST_CASE("a batch is bounded and the rest stays for the next") {
   std::vector<Envelope> batch;
   CHECK(mailbox->take_on_loop(&batch, 4));
   CHECK(batch.size() == 4);
+  CHECK(mailbox->stay_awake_on_loop());
   CHECK(mailbox->take_on_loop(&batch, 4));
   CHECK(mailbox->take_on_loop(&batch, 4));
   CHECK_FALSE(mailbox->take_on_loop(&batch, 4));
@@ -93,6 +94,7 @@ TEST_CASE("a wake-up is sent when the loop may sleep, and one that was missed is
   CHECK(wakes == 1);  // the loop is busy and looks again
   take(*mailbox);
   CHECK(take(*mailbox).empty());
+  CHECK_FALSE(mailbox->stay_awake_on_loop());
   REQUIRE(mailbox->submit(Exchange::create("d", false)));
   CHECK(wakes == 2);
   CHECK(mailbox->oldest_wait() >= Clock::duration::zero());
