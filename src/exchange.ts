@@ -13,6 +13,7 @@ import type { BodyPort } from './input.js';
 import { HIGH_WATER, LogLevel, OVER } from './native.js';
 import type { LogLevelNumber, NativeBridge } from './native.js';
 import type { Instructions } from './record.js';
+import { countStreamed } from './streamed-memory.js';
 import type { Chunk, Environ, Header } from './types.js';
 
 /** What {@link Exchange.block} tells the one who delivers blocks. */
@@ -157,6 +158,7 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
       this.abort();
       return Flow.Stop;
     }
+    countStreamed(length);
     if (this.contentLength >= 0 && this.#bodyBytes >= this.contentLength) return Flow.Stop;
     return queued > HIGH_WATER ? Flow.Pause : Flow.Continue;
   }

@@ -4,6 +4,7 @@ import { NwsgiError, Problem } from './errors.js';
 import { OVER, ReadEnd, ReadError, ReadPending } from './native.js';
 import type { NativeBridge } from './native.js';
 import type { InputStream } from './types.js';
+import { countStreamed } from './streamed-memory.js';
 
 /** What the stream needs of its request. */
 export interface BodyPort {
@@ -124,7 +125,10 @@ export class BodyInput implements InputStream {
       if (port.over) throw new NwsgiError(Problem.tooLate, 'the response ended while wsgi.input was being read');
       const got = port.bridge.read(port.handle, most);
       if (typeof got !== 'number') {
-        if (got.byteLength > 0) return asBuffer(got);
+        if (got.byteLength > 0) {
+          countStreamed(got.byteLength);
+          return asBuffer(got);
+        }
       } else if (got === ReadEnd) {
         this.#ended = true;
       } else if (got === ReadPending && !port.aborted) {

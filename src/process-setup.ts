@@ -89,5 +89,8 @@ function reportUncaught(bridge: NativeBridge): void {
     if (process.listenerCount('uncaughtException') > 0) return;
     const problem = origin === 'unhandledRejection' ? Problem.unhandledRejection : Problem.uncaughtException;
     bridge.log(0, LogLevel.critical, logText(problem, 'outside of any request', error));
+    // Ends the environment as Node would, but without its raw text on the server's stderr: the log has it all. Added only
+    // now, so that applications never see a listener that is not theirs.
+    process.once('uncaughtException', () => process.exit(1));
   });
 }

@@ -127,6 +127,7 @@ void Mailbox::set_waker_on_loop(Waker waker, void* data) {
     std::unique_lock lock(mutex_);
     waker_ = waker;
     waker_data_ = data;
+    if (waker != nullptr) attached_.store(true, std::memory_order_relaxed);
     loop_awake_ = false;
     if (waker != nullptr && (!incoming_.empty() || stop_requested_)) wake(std::move(lock));
   }

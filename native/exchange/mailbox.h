@@ -43,6 +43,8 @@ class Mailbox : public RefCounted<Mailbox> {
   // Forgets all exchanges. Only when the environment's thread runs no JavaScript any more.
   void drop_all();
 
+  // Whether a loop has ever asked to be woken, i.e. the gateway has started.
+  bool attached() const { return attached_.load(std::memory_order_relaxed); }
   size_t live() const { return live_.load(std::memory_order_relaxed); }
   // How long the oldest event has been waiting for the loop; zero when none waits.
   Clock::duration oldest_wait();
@@ -97,6 +99,7 @@ class Mailbox : public RefCounted<Mailbox> {
   bool closed_ = false;
   bool loop_awake_ = false;  // the loop will look again before it sleeps
   std::atomic<bool> has_mail_{false};  // a hint for waiting without the lock
+  std::atomic<bool> attached_{false};
   std::atomic<int> waking_{0};
   Waker waker_ = nullptr;
   void* waker_data_ = nullptr;

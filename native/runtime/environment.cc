@@ -131,6 +131,7 @@ void Environment::run() {
                                                     platform_->exec_args(), compat::kEnvironmentFlags);
   if (setup) {
     serve(*setup);
+    if (!context_.mailbox->attached() && reason_.load() == EndReason::kExited) reason_.store(EndReason::kNotStarted);
     close_mailbox();
     setup.reset();
   } else {
@@ -195,7 +196,7 @@ Failure Environment::failure() const {
                  false, 1};
       break;
     case EndReason::kNotStarted:
-      failure = {500, "NWSGI3002", who + "Node could not create an environment; the error log says why", false, 0};
+      failure = {500, "NWSGI3002", who + "its environment could not be started; the lines before this one say why", false, 0};
       break;
   }
   return failure;

@@ -161,6 +161,7 @@ void Group::fail_pending_locked(const Failure& failure) {
 void Group::on_ready(Environment* environment, const std::string& failure) {
   std::lock_guard lock(mutex_);
   if (environment == current_.get()) {
+    if (!environment->mailbox().attached()) return;  // the gateway has said why; on_ended() follows
     current_ready_ = true;
     if (!failure.empty()) {
       log(exchange::kLogError, "NWSGI3012 application group '" + name_ + "': it started, but " + failure);
@@ -239,13 +240,19 @@ void Group::report_end_locked(const Environment& ended) {
   if (ended.end_reason() == EndReason::kStopped) return;
   const Failure failure = ended.failure();
   const auto requests = pending_.size();
+  const bool restarts = !stopping_ && ended.end_reason() != EndReason::kNotStarted;
   log(exchange::kLogError, failure.code + " " + failure.message +
-                               (stopping_ ? "" : ". A fresh environment is started; " + std::to_string(requests) +
+                               (!restarts ? "" : ". A fresh environment is started; " + std::to_string(requests) +
                                                      " requests wait for it"));
 }
 
 void Group::schedule_restart_locked(const Environment& ended) {
   if (ended.end_reason() == EndReason::kStopped && pending_.empty()) return;
+  if (ended.end_reason() == EndReason::kNotStarted) {
+    // It would fail again for the same reason; the next request tries.
+    fail_pending_locked(ended.failure());
+    return;
+  }
   const auto now = Clock::now();
   crashes_ = now - current_since_ < kStableTime ? crashes_ + 1 : 1;
   if (next_) {
