@@ -4,6 +4,7 @@
 #include <http_core.h>
 
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 
@@ -22,7 +23,9 @@ bool is_environment_reference(std::string_view value) {
 const char* with_port(request_rec* r, const char* host) {
   const apr_port_t port = r->server->port != 0 ? r->server->port : r->connection->local_addr->port;
   if (port == 0 || port == 80 || port == 443) return host;
-  return apr_psprintf(r->pool, "%s:%u", host, static_cast<unsigned>(port));
+  char digits[8];
+  *std::to_chars(digits, digits + sizeof digits, static_cast<unsigned>(port)).ptr = '\0';
+  return apr_pstrcat(r->pool, host, ":", digits, nullptr);
 }
 
 const char* server_name(request_rec* r) {

@@ -6,8 +6,8 @@
 #include <http_protocol.h>
 #include <util_filter.h>
 
+#include <charconv>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 
 #include "exchange/record.h"
@@ -110,8 +110,8 @@ void add_header(request_rec* r, const RequestPlan& plan, const apr_table_entry_t
 
 void add_number(RecordWriter* record, std::string_view name, unsigned number) {
   char text[16];
-  const int length = std::snprintf(text, sizeof text, "%u", number);
-  record->add(name, std::string_view(text, static_cast<size_t>(length)));
+  const char* const end = std::to_chars(text, text + sizeof text, number).ptr;
+  record->add(name, std::string_view(text, static_cast<size_t>(end - text)));
 }
 
 // Variables of the configuration and of other modules (SetEnv, SSL_*, REDIRECT_*). They come first: what the request
@@ -157,11 +157,11 @@ const char* request_target(const request_rec* r) {
   return r->unparsed_uri;
 }
 
-const char* url_scheme(const request_rec* r) {
+const char* url_scheme(const request_rec* r, const char* connection_scheme) {
   // A proxy in front says so by SetEnvIf … HTTPS=on.
   const char* https = apr_table_get(r->subprocess_env, "HTTPS");
   if (https != nullptr && (strcasecmp(https, "on") == 0 || std::strcmp(https, "1") == 0)) return "https";
-  return ap_http_scheme(r);
+  return connection_scheme;
 }
 
 void add_request(request_rec* r, const RequestPlan& plan, RecordWriter* record) {
@@ -174,10 +174,11 @@ void add_request(request_rec* r, const RequestPlan& plan, RecordWriter* record) 
   add(record, "RAW_URI", target);
   add(record, "DOCUMENT_ROOT", ap_document_root(r));
   add(record, "SCRIPT_FILENAME", r->filename);
-  add(record, "REQUEST_SCHEME", ap_http_scheme(r));
+  const char* scheme = ap_http_scheme(r);
+  add(record, "REQUEST_SCHEME", scheme);
   add(record, "CONTEXT_PREFIX", ap_context_prefix(r));
   add(record, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
-  record->add("wsgi.url_scheme", url_scheme(r));
+  record->add("wsgi.url_scheme", url_scheme(r, scheme));
 }
 
 // The id in the error log (%L) is made on demand; asking for it here makes environ and log agree.
