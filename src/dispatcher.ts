@@ -12,15 +12,11 @@ import type { WsgiApplication } from './types.js';
 const RECORD_BYTES = 256 * 1024;
 const ENVELOPES = 64;
 
-interface Latin1Bytes extends Buffer {
-  latin1Slice(start: number, end: number): string;
-}
-
 export class Dispatcher {
   readonly #bridge: NativeBridge;
   readonly #loader: AppLoader;
   readonly #version: string;
-  readonly #records = Buffer.alloc(RECORD_BYTES) as Latin1Bytes;
+  readonly #records = Buffer.alloc(RECORD_BYTES);
   readonly #envelopes = new Float64Array(ENVELOPES * ENVELOPE_STRIDE);
   readonly #live = new Map<number, Exchange>();
   #idle: (() => void) | undefined;
@@ -76,8 +72,12 @@ export class Dispatcher {
   #start(handle: number, events: number, offset: number, length: number): void {
     const exchange = new Exchange(this.#bridge, handle, (events & Event.HasBody) !== 0);
     try {
-      const record = offset < 0 ? this.#bridge.record(handle) : this.#records.latin1Slice(offset, offset + length);
-      buildEnviron(exchange, record, this.#version);
+      if (offset >= 0) {
+        buildEnviron(exchange, this.#records, offset, offset + length, this.#version);
+      } else {
+        const record = Buffer.from(this.#bridge.record(handle), 'latin1');
+        buildEnviron(exchange, record, 0, record.length, this.#version);
+      }
     } catch (error) {
       exchange.fail(error, Problem.badRecord);
       exchange.release();

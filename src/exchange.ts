@@ -292,7 +292,7 @@ export class Exchange implements HeadTarget, Instructions, BodyPort {
     this.aborted = true;
     this.writableAgain();
     this.onBody?.();
-    this.#patience = setTimeout(() => this.#leave(), PATIENCE_MILLISECONDS).unref();
+    this.#patience = setTimeout(() => this.#leave(), PATIENCE_MILLISECONDS);
     this.#controller?.abort(this.abortError());
     this.onAbort?.();
   }

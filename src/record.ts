@@ -3,8 +3,9 @@
  * of the bridge.
  */
 import { NwsgiError, Problem } from './errors.js';
+import { NameTable, Role } from './names.js';
 
-/** Keys with this prefix are instructions for the gateway and never reach an application. */
+/** Keys with this prefix (and at most 48 bytes) are instructions for the gateway and never reach an application. */
 export const INSTRUCTION_PREFIX = 'nwsgi.x-';
 
 /** What the record asks of the gateway. */
@@ -38,47 +39,68 @@ function instruct(name: string, value: string, into: Instructions): void {
   }
 }
 
-/**
- * Decodes `record` (latin-1: one code unit for each byte) into `environ` and `instructions`. All values are parts of
- * `record` and keep it alive. The last of equal names wins.
- *
- * @throws NwsgiError NWSGI2213 when a length points past the end.
- */
-export function decodeRecord(record: string, environ: Record<string, unknown>, instructions: Instructions): void {
-  const size = record.length;
-  let at = 0;
-  while (at < size) {
-    // An absent code unit reads as NaN: it fails `< 128`, becomes 0 by the bit operations and is caught by `end > size`.
-    let nameLength = record.charCodeAt(at++);
-    if (nameLength > 127) {
-      if (at + 3 > size) throw malformed(at - 1, size);
-      nameLength =
-        ((nameLength & 127) << 24) |
-        (record.charCodeAt(at) << 16) |
-        (record.charCodeAt(at + 1) << 8) |
-        record.charCodeAt(at + 2);
-      at += 3;
+interface Latin1Bytes extends Uint8Array {
+  latin1Slice(start: number, end: number): string;
+}
+
+/** Decodes records. `expected` are names that nearly every record has (at most 30), `ignored` those that none may set. */
+export class RecordDecoder {
+  /** What {@link decode} returns when all expected names were there. */
+  readonly all: number;
+  readonly #names: NameTable;
+
+  constructor(expected: readonly string[] = [], ignored: readonly string[] = []) {
+    this.all = 2 ** expected.length - 1;
+    this.#names = new NameTable((name) => {
+      if (name.startsWith(INSTRUCTION_PREFIX)) return Role.Instruction;
+      if (ignored.includes(name)) return Role.Ignored;
+      const bit = expected.indexOf(name);
+      return bit < 0 ? Role.Plain : 2 ** bit;
+    });
+  }
+
+  /**
+   * Decodes the record in `bytes` from `start` to `end` into `environ` and `instructions`, as latin-1: one code unit for
+   * each byte. All values are parts of one string and keep it alive. The last of equal names wins. Returns a bit for each
+   * expected name that was there.
+   *
+   * @throws NwsgiError NWSGI2213 when a length points past the end.
+   */
+  decode(bytes: Buffer, start: number, end: number, environ: Record<string, unknown>, instructions: Instructions): number {
+    const names = this.#names;
+    const text = (bytes as unknown as Latin1Bytes).latin1Slice(start, end);
+    let seen = 0;
+    let at = start;
+    while (at < end) {
+      let nameLength = bytes[at++] as number;
+      if (nameLength > 127) {
+        if (at + 3 > end) throw malformed(at - 1 - start, end - start);
+        nameLength = ((nameLength & 127) << 24) | bytes.readUIntBE(at, 3);
+        at += 3;
+      }
+      if (at >= end) throw malformed(at - start, end - start);
+      let valueLength = bytes[at++] as number;
+      if (valueLength > 127) {
+        if (at + 3 > end) throw malformed(at - 1 - start, end - start);
+        valueLength = ((valueLength & 127) << 24) | bytes.readUIntBE(at, 3);
+        at += 3;
+      }
+      const valueAt = at + nameLength;
+      const next = valueAt + valueLength;
+      if (next > end) throw malformed(at - start, end - start);
+      const slot = names.find(bytes, at, nameLength);
+      const name = slot < 0 ? text.substring(at - start, valueAt - start) : (names.texts[slot] as string);
+      const role = slot < 0 ? Role.Plain : (names.roles[slot] as number);
+      const value = text.substring(valueAt - start, next - start);
+      if (role >= 0) {
+        environ[name] = value;
+        seen |= role;
+      } else if (role === Role.Instruction) {
+        instruct(name, value, instructions);
+      }
+      at = next;
     }
-    if (at >= size) throw malformed(at, size);
-    let valueLength = record.charCodeAt(at++);
-    if (valueLength > 127) {
-      if (at + 3 > size) throw malformed(at - 1, size);
-      valueLength =
-        ((valueLength & 127) << 24) |
-        (record.charCodeAt(at) << 16) |
-        (record.charCodeAt(at + 1) << 8) |
-        record.charCodeAt(at + 2);
-      at += 3;
-    }
-    const valueAt = at + nameLength;
-    const end = valueAt + valueLength;
-    if (end > size) throw malformed(at, size);
-    // "nwsgi.x-" is told apart by its 'n' and 'x' first: this runs for every variable of every request.
-    const isInstruction =
-      nameLength > 8 && record.charCodeAt(at) === 110 && record.charCodeAt(at + 6) === 120 && record.startsWith(INSTRUCTION_PREFIX, at);
-    if (isInstruction) instruct(record.substring(at, valueAt), record.substring(valueAt, end), instructions);
-    else environ[record.substring(at, valueAt)] = record.substring(valueAt, end);
-    at = end;
+    return seen;
   }
 }
 

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { decodeRecord, encodeRecord } from '../../src/record.js';
+import { encodeRecord, RecordDecoder } from '../../src/record.js';
 import type { Instructions } from '../../src/record.js';
 
 function decode(record: string): { environ: Record<string, unknown>; instructions: Instructions } {
   const environ = Object.create(null) as Record<string, unknown>;
   const instructions: Instructions = { callable: '', developmentPage: false, reloading: false, multiprocess: false };
-  decodeRecord(record, environ, instructions);
+  // Something before and behind it, as in the buffer of a turn.
+  decoder.decode(Buffer.from(`xx${record}\x01\x01yz`, 'latin1'), 2, 2 + record.length, environ, instructions);
   return { environ, instructions };
 }
 
+const decoder = new RecordDecoder();
 const byte = (...codes: number[]): string => String.fromCharCode(...codes);
 
 const VALID: [name: string, record: string, expected: Record<string, string>][] = [
@@ -36,7 +38,7 @@ const INVALID: [name: string, record: string][] = [
   ['a good pair and a bad one', byte(1, 1) + 'ab' + byte(9, 9)],
 ];
 
-describe('decodeRecord', () => {
+describe('RecordDecoder', () => {
   it.each(VALID)('decodes %s', (_name, record, expected) => {
     expect(Object.entries(decode(record).environ)).toEqual(Object.entries(expected));
   });
@@ -88,5 +90,20 @@ describe('decodeRecord', () => {
       }
     }
     expect(decoded).toBeGreaterThan(100);
+  });
+
+  it('tells names apart that share their hash, and forgets none of their bytes', () => {
+    const pairs = Array.from({ length: 5000 }, (_, i): [string, string] => [`HTTP_X_${(i * 7919) % 5000}_${i}`, String(i)]);
+    for (let round = 0; round < 2; round++) expect(Object.entries(decode(encodeRecord(pairs)).environ)).toEqual(pairs);
+  });
+
+  it('tells which expected names were there, and leaves ignored ones out', () => {
+    const expecting = new RecordDecoder(['A', 'B', 'C'], ['own.key']);
+    const bytes = Buffer.from(encodeRecord([['A', '1'], ['own.key', '2'], ['C', '3'], ['D', '4']]), 'latin1');
+    const environ: Record<string, unknown> = {};
+    const instructions: Instructions = { callable: '', developmentPage: false, reloading: false, multiprocess: false };
+    expect(expecting.all).toBe(0b111);
+    expect(expecting.decode(bytes, 0, bytes.length, environ, instructions)).toBe(0b101);
+    expect(environ).toEqual({ A: '1', C: '3', D: '4' });
   });
 });
