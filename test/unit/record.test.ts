@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeRecord, RecordDecoder } from '../../src/record.js';
+import { NameTable, Role } from '../../src/names.js';
 import type { Instructions } from '../../src/record.js';
 
 function decode(record: string): { environ: Record<string, unknown>; instructions: Instructions } {
@@ -105,5 +106,36 @@ describe('RecordDecoder', () => {
     expect(expecting.all).toBe(0b111);
     expect(expecting.decode(bytes, 0, bytes.length, environ, instructions)).toBe(0b101);
     expect(environ).toEqual({ A: '1', C: '3', D: '4' });
+  });
+});
+
+const USUAL = `
+  GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI RAW_URI SCRIPT_NAME PATH_INFO SERVER_SOFTWARE SERVER_NAME SERVER_ADDR
+  SERVER_PORT REMOTE_ADDR REMOTE_PORT DOCUMENT_ROOT REQUEST_SCHEME CONTEXT_PREFIX CONTEXT_DOCUMENT_ROOT SERVER_ADMIN SCRIPT_FILENAME HTTP_HOST
+  HTTP_USER_AGENT HTTP_ACCEPT HTTP_ACCEPT_LANGUAGE HTTP_ACCEPT_ENCODING HTTP_CONNECTION HTTP_COOKIE wsgi.url_scheme nwsgi.process_group
+  nwsgi.application_group nwsgi.callable_object nwsgi.request_id nwsgi.x-callable nwsgi.x-multiprocess nwsgi.x-reloading nwsgi.x-sendfile
+  nwsgi.x-error-page CONTENT_TYPE CONTENT_LENGTH REMOTE_USER AUTH_TYPE HTTPS HTTP_REFERER HTTP_ORIGIN HTTP_CACHE_CONTROL HTTP_PRAGMA
+  HTTP_UPGRADE_INSECURE_REQUESTS HTTP_SEC_FETCH_SITE HTTP_SEC_FETCH_MODE HTTP_SEC_FETCH_USER HTTP_SEC_FETCH_DEST HTTP_SEC_CH_UA HTTP_SEC_CH_UA_MOBILE
+  HTTP_SEC_CH_UA_PLATFORM HTTP_IF_NONE_MATCH HTTP_IF_MODIFIED_SINCE HTTP_RANGE HTTP_DNT HTTP_TE HTTP_PRIORITY HTTP_X_FORWARDED_FOR
+  HTTP_X_FORWARDED_PROTO HTTP_X_FORWARDED_HOST HTTP_X_REQUESTED_WITH HTTP_TRANSFER_ENCODING HTTP_EXPECT HTTP_AUTHORIZATION HTTP_X_REAL_IP
+  HTTP_X_FORWARDED_SERVER HTTP_X_FORWARDED_PORT HTTP_TRACEPARENT HTTP_TRACESTATE SSL_PROTOCOL SSL_CIPHER SSL_TLS_SNI REDIRECT_STATUS REDIRECT_URL
+  UNIQUE_ID
+`.trim().split(/\s+/);
+
+describe('NameTable', () => {
+  it('keeps all usual names at the same time', () => {
+    const learned: string[] = [];
+    const table = new NameTable((name) => {
+      learned.push(name);
+      return Role.Plain;
+    });
+    for (let round = 0; round < 2; round++) {
+      for (const name of USUAL) expect(table.texts[table.find(Buffer.from(`x${name}x`), 1, name.length)]).toBe(name);
+    }
+    expect(learned).toEqual(USUAL);
+  });
+
+  it('does not keep very long names', () => {
+    expect(new NameTable(() => Role.Plain).find(Buffer.alloc(100, 'a'), 0, 100)).toBe(-1);
   });
 });
