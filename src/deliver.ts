@@ -60,7 +60,7 @@ async function settle(exchange: Exchange, pending: unknown): Promise<void> {
     exchange.fail(error);
   }
   try {
-    await patiently(exchange, closeResult(result));
+    if (result instanceof Readable || hasClose(result)) await patiently(exchange, closeResult(result));
   } catch (error) {
     logClose(exchange, error);
   }
