@@ -1,5 +1,7 @@
 #include "exchange/record.h"
 
+#include <cstring>
+
 namespace nwsgi::exchange {
 
 namespace {
@@ -8,39 +10,44 @@ constexpr size_t kLongest = 0x7fffffff;
 
 bool RecordWriter::add(std::string_view name, std::string_view value) {
   if (name.size() > kLongest || value.size() > kLongest) return false;
-  add_length(name.size());
-  add_length(value.size());
-  bytes_.append(name);
-  bytes_.append(value);
+  char* const at = add_lengths(name.size(), value.size());
+  std::memcpy(at, name.data(), name.size());
+  std::memcpy(at + name.size(), value.data(), value.size());
   return true;
 }
 
 bool RecordWriter::add_header(std::string_view header_name, std::string_view value) {
   if (header_name.size() > kLongest - 5 || value.size() > kLongest) return false;
-  add_length(header_name.size() + 5);
-  add_length(value.size());
-  bytes_.append("HTTP_", 5);
+  char* at = add_lengths(header_name.size() + 5, value.size());
+  std::memcpy(at, "HTTP_", 5);
+  at += 5;
   for (char c : header_name) {
     if (c == '-') {
       c = '_';
     } else if (c >= 'a' && c <= 'z') {
       c = static_cast<char>(c - 'a' + 'A');
     }
-    bytes_.push_back(c);
+    *at++ = c;
   }
-  bytes_.append(value);
+  std::memcpy(at, value.data(), value.size());
   return true;
 }
 
-void RecordWriter::add_length(size_t length) {
-  if (length < 0x80) {
-    bytes_.push_back(static_cast<char>(length));
-    return;
+// Writes both lengths and makes room for the texts; returns where they go.
+char* RecordWriter::add_lengths(size_t name, size_t value) {
+  const size_t begin = bytes_.size();
+  const size_t prefix = (name < 0x80 ? 1 : 4) + (value < 0x80 ? 1 : 4);
+  bytes_.resize(begin + prefix + name + value);
+  char* at = bytes_.data() + begin;
+  for (const size_t length : {name, value}) {
+    if (length >= 0x80) {
+      *at++ = static_cast<char>(0x80 | (length >> 24));
+      *at++ = static_cast<char>(length >> 16);
+      *at++ = static_cast<char>(length >> 8);
+    }
+    *at++ = static_cast<char>(length);
   }
-  bytes_.push_back(static_cast<char>(0x80 | (length >> 24)));
-  bytes_.push_back(static_cast<char>(length >> 16));
-  bytes_.push_back(static_cast<char>(length >> 8));
-  bytes_.push_back(static_cast<char>(length));
+  return at;
 }
 
 bool RecordReader::read_length(size_t* length) {

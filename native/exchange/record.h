@@ -33,7 +33,7 @@ class RecordWriter {
   std::string take() { return std::move(bytes_); }
 
  private:
-  void add_length(size_t length);
+  char* add_lengths(size_t name, size_t value);
   std::string bytes_;
 };
 
