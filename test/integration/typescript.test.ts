@@ -92,7 +92,9 @@ describe('errors in TypeScript', () => {
 });
 
 describe('a changed TypeScript script', () => {
-  const server = useServer({ directives: (s) => `WSGIScriptAlias /changes "${s.app('changes.ts')}"` }, (s) => s.writeApp('changes.ts', version(1)));
+  const server = useServer({ directives: (s) => `WSGIScriptAlias /changes "${s.app('changes.ts')}"` }, (s) => {
+    s.writeApp('changes.ts', version(1));
+  });
   const version = (value: number) => `${TYPES}enum Version { Current = ${value} }\nconst value = Version.Current;\nexport const application = ${TYPED}`;
 
   it('is served in its new version; one that cannot be converted leaves the old one serving', async () => {
