@@ -1,8 +1,9 @@
 // Restarts and the replacement of children, with each MPM, under load. Every server here is checked at its end: no
 // process left, no child that had to be killed, none that crashed.
 import { expect, it } from 'vitest';
-import { describeEachMpm, residentBytes, sanitized, sleep, waitFor, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
+import { describeEachMpm, residentBytes, sanitized, sleep, waitFor, withServer, type Mpm, type Options } from './harness/index.js';
 import { SteadyLoad } from './harness/steady-load.js';
+import { identity, type Identity } from './support/identity.js';
 
 const patience = sanitized ? 4 : 1;
 
@@ -17,17 +18,6 @@ const options = (mpm: Mpm, more: Options = {}): Options => ({
   ],
   ...more,
 });
-
-interface Identity {
-  pid: number;
-  instance: string;
-}
-
-const identity = async (s: HttpdServer): Promise<Identity> => {
-  const response = await s.get('/identity');
-  expect(response.status).toBe(200);
-  return response.json() as Identity;
-};
 
 describeEachMpm('restarts of a server', (mpm) => {
   it('lets a long response finish during a graceful restart, while a new child serves', async () => {

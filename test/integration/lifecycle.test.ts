@@ -2,6 +2,7 @@
 // no child that had to be killed, none that crashed.
 import { expect, it } from 'vitest';
 import { describeEachMpm, sanitized, sleep, waitFor, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
+import { identity } from './support/identity.js';
 
 const patience = sanitized ? 4 : 1;
 
@@ -18,17 +19,6 @@ const options = (mpm: Mpm, more: Options = {}): Options => ({
   ],
   ...more,
 });
-
-interface Identity {
-  pid: number;
-  instance: string;
-}
-
-const identity = async (s: HttpdServer): Promise<Identity> => {
-  const response = await s.get('/identity');
-  expect(response.status).toBe(200);
-  return response.json() as Identity;
-};
 
 /** Stops the server with SIGTERM; seconds until it was gone. The caller's withServer() checks what is left. */
 async function secondsToStop(s: HttpdServer): Promise<number> {

@@ -1,0 +1,14 @@
+/** What the fixture identity.mjs tells about the process and the environment that answered. */
+import { expect } from 'vitest';
+import type { HttpdServer } from '../harness/index.js';
+
+export interface Identity {
+  pid: number;
+  instance: string;
+}
+
+export async function identity(server: HttpdServer): Promise<Identity> {
+  const response = await server.get('/identity');
+  expect(response.status).toBe(200);
+  return response.json() as Identity;
+}
