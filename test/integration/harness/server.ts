@@ -25,6 +25,13 @@ export const projectRoot = resolvePath(dirname(fileURLToPath(import.meta.url)), 
 const fixtures = join(projectRoot, 'test', 'fixtures', 'apps');
 const apache = '/usr/sbin/apache2';
 
+/**
+ * Milliseconds before a stop or restart that is not graceful. The event MPM then closes the sockets of its workers without
+ * a lock (close_worker_sockets); a worker that ends a connection at that very moment makes httpd itself crash, also one
+ * without nwsgi. So connections that a test has just closed are given the time to end.
+ */
+const SETTLE = 200;
+
 export type Options = ServerOptions<HttpdServer>;
 export type Host = VirtualHost<HttpdServer>;
 
@@ -149,9 +156,7 @@ export class HttpdServer {
   /** Stops httpd, checks that nothing is left of it, and removes its folder. */
   async stop(): Promise<void> {
     if (this.running) {
-      // The event MPM closes the sockets of its workers without a lock (close_worker_sockets); a worker that ends a
-      // connection at that very moment makes httpd itself crash. So connections that a test has just closed end first.
-      await sleep(100);
+      await sleep(SETTLE);
       this.#process?.kill('SIGTERM');
       await this.#waitForExit();
     }
@@ -175,6 +180,7 @@ export class HttpdServer {
 
   /** Restart that ends requests in flight. */
   async restart(): Promise<void> {
+    await sleep(SETTLE);
     await this.#restart('SIGHUP');
   }
 
