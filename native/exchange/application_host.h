@@ -24,7 +24,6 @@ struct HostOptions {
   std::string gateway_directory;          // folder of the compiled gateway (bootstrap.cjs)
   std::vector<std::string> node_options;  // WSGINodeOptions, in order
   std::string server_software;            // for nwsgi.server in messages
-  bool spare_cpu = true;                  // more than one CPU: short spins are allowed
   std::chrono::milliseconds drain_time{15000};  // how long a replaced environment may finish its requests
 };
 

@@ -144,7 +144,6 @@ void Exchange::abort_on_server(AbortReason reason) {
 
 void Exchange::finish_on_server() {
   std::vector<OutputItem> dropped;
-  Ref<Mailbox> mailbox;
   std::lock_guard lock(mutex_);
   finished_ = true;
   wake_fd_ = -1;

@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_main.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -50,12 +49,6 @@ void write_log(void* site, uint8_t level, const char* text) {
 
 const exchange::ServerServices kServices{write_log};
 
-bool has_spare_cpu() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
-}
-
 exchange::HostOptions host_options(server_rec* server, const RuntimeFiles& files) {
   exchange::HostOptions options;
   options.abi = exchange::kHostAbi;
@@ -65,7 +58,6 @@ exchange::HostOptions host_options(server_rec* server, const RuntimeFiles& files
     options.node_options.emplace_back(APR_ARRAY_IDX(node_options, i, const char*));
   }
   options.server_software = ap_get_server_description();
-  options.spare_cpu = has_spare_cpu();
   return options;
 }
 

@@ -99,7 +99,7 @@ describe('applications of one server', () => {
     expect((await identity('/by-process-env')).group).toBe('from-process');
   });
 
-  it('are the exports that WSGICallableObject names, all of one loaded script', async () => {
+  it('W-115: are the exports that WSGICallableObject names, all of one loaded script', async () => {
     const answers = await Promise.all([0, 1, 2, 3].map(async (i) => (await server.get(`/callable${i}`)).text.split(' ')));
     expect(answers.map(([name]) => name)).toEqual(['application', 'other', '$third', 'default']);
     expect(new Set(answers.map(([, instance]) => instance)).size).toBe(1);
