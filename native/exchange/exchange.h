@@ -54,7 +54,7 @@ struct Chunk {
 
 struct OutputItem {
   enum class Kind : uint8_t {
-    kHead,     // text = packed head: "200 OK\nName:value\n…", latin-1, validated by the gateway
+    kHead,     // text = head for ResponseHead::parse(): "200 OK\nName:value\n…" or HTTP text, latin-1
     kData,     // chunk; ownership moves to whoever took the item
     kFile,     // fd (owned by the item), offset, length
     kInterim,  // text = packed head of a 1xx response

@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include <util_filter.h>
 
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 
@@ -23,13 +22,6 @@ namespace {
 
 using exchange::End;
 using exchange::OutputItem;
-
-bool is_status_code(const char* line) {
-  for (int i = 0; i < 3; ++i) {
-    if (!std::isdigit(static_cast<unsigned char>(line[i]))) return false;
-  }
-  return line[3] == ' ' || line[3] == '\0';
-}
 
 // An apr_file_t over a copy of the descriptor that owns it in full: filters that keep a file bucket beyond the request
 // (the core output filter, the beams of HTTP/2) move the ownership to another pool, which APR does only for files that
@@ -43,17 +35,6 @@ apr_file_t* adopt_descriptor(int descriptor, bool sendfile, apr_pool_t* pool) {
   if (apr_os_file_get(&own, file) == APR_SUCCESS && ::dup3(descriptor, own, O_CLOEXEC) == own) return file;
   apr_file_close(file);
   return nullptr;
-}
-
-// Splits off the line that starts at *rest; null at the end. Lines end with '\n'.
-char* next_line(char** rest, char* end) {
-  if (*rest >= end) return nullptr;
-  char* line = *rest;
-  char* stop = static_cast<char*>(std::memchr(line, '\n', static_cast<size_t>(end - line)));
-  if (stop == nullptr) stop = end;
-  *stop = '\0';
-  *rest = stop + 1;
-  return line;
 }
 
 }  // namespace
@@ -138,36 +119,31 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
   return Outcome::kClientGone;
 }
 
+// The texts are used in place for as long as the request lives.
+bool ResponseWriter::parse(const std::string& packed, exchange::ResponseHead* head) {
+  return head->parse(apr_pstrmemdup(r_->pool, packed.data(), packed.size()), packed.size());
+}
+
 bool ResponseWriter::take_head(std::string* packed) {
   if (head_taken_) return false;
-  // The texts are used in place for as long as the request lives.
-  char* text = apr_pstrmemdup(r_->pool, packed->data(), packed->size());
-  char* const end = text + packed->size();
-  char* rest = text;
-  char* status_line = next_line(&rest, end);
-  if (status_line == nullptr || !is_status_code(status_line)) return false;
-  const int status = std::atoi(status_line);
-  if (status < 200 || status > 999) return false;
+  exchange::ResponseHead head;
+  if (!parse(*packed, &head) || head.status < 200 || head.status > 999) return false;
 
   // An application behind ErrorDocument that says 200 has made the page; the error stays an error.
-  if (!for_error_ || status != HTTP_OK) {
-    r_->status = status;
-    r_->status_line = status_line;
+  if (!for_error_ || head.status != HTTP_OK) {
+    r_->status = head.status;
+    r_->status_line = head.status_line;
   }
   // What the phases before us concluded from the script's name says nothing about the answer.
   r_->content_type = nullptr;
   r_->content_encoding = nullptr;
   r_->content_languages = nullptr;
   r_->vlist_validator = nullptr;
-  while (char* line = next_line(&rest, end)) {
-    char* colon = std::strchr(line, ':');
-    if (colon == nullptr || colon == line) return false;
-    *colon = '\0';
-    char* value = colon + 1;
-    while (*value == ' ' || *value == '\t') ++value;
-    if (!add_header(line, value)) return false;
+  for (const exchange::HeaderField& field : head.fields) {
+    if (!add_header(field)) return false;
   }
-  body_allowed_ = !r_->header_only && status != HTTP_NO_CONTENT && status != HTTP_NOT_MODIFIED;
+  if (head.closes) r_->connection->keepalive = AP_CONN_CLOSE;
+  body_allowed_ = !r_->header_only && head.status != HTTP_NO_CONTENT && head.status != HTTP_NOT_MODIFIED;
   head_taken_ = true;
   // A client that waits for "100 Continue" gets this answer in its place and may never send the body. httpd would read
   // it to the end before it sends the answer, if the connection were to be used again.
@@ -178,49 +154,42 @@ bool ResponseWriter::take_head(std::string* packed) {
   return true;
 }
 
-bool ResponseWriter::add_header(char* name, char* value) {
-  if (strcasecmp(name, "Content-Type") == 0) {
+bool ResponseWriter::add_header(const exchange::HeaderField& field) {
+  if (strcasecmp(field.name, "Content-Type") == 0) {
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 132)
-    ap_set_content_type_ex(r_, value, 0);
+    ap_set_content_type_ex(r_, field.value, 0);
 #else
-    ap_set_content_type(r_, value);
+    ap_set_content_type(r_, field.value);
 #endif
     return true;
   }
-  // The connection's framing is httpd's business; gateways drop this header already.
-  if (strcasecmp(name, "Transfer-Encoding") == 0) return true;
-  if (strcasecmp(name, "Content-Length") == 0) {
+  if (strcasecmp(field.name, "Content-Length") == 0) {
     apr_off_t length = 0;
-    if (declared_length_ >= 0 || !ap_parse_strict_length(&length, value)) return false;
+    if (declared_length_ >= 0 || !ap_parse_strict_length(&length, field.value)) return false;
     declared_length_ = length;
   }
-  apr_table_addn(r_->headers_out, name, value);
+  apr_table_addn(r_->headers_out, field.name, field.value);
   return true;
 }
 
 void ResponseWriter::send_interim(std::string* packed) {
   if (head_taken_ || r_->proto_num < HTTP_VERSION(1, 1)) return;
-  char* text = apr_pstrmemdup(r_->pool, packed->data(), packed->size());
-  char* const end = text + packed->size();
-  char* rest = text;
-  char* status_line = next_line(&rest, end);
-  if (status_line == nullptr || !is_status_code(status_line)) return;
-  const int status = std::atoi(status_line);
-  if (status < 100 || status > 199 || status == HTTP_SWITCHING_PROTOCOLS) return;
+  exchange::ResponseHead head;
+  if (!parse(*packed, &head) || head.status < 100 || head.status > 199) return;
+  if (head.status == HTTP_SWITCHING_PROTOCOLS) return;
+  if (head.status == HTTP_CONTINUE && !r_->expecting_100) return;
 
   apr_table_t* const headers = r_->headers_out;
   const int final_status = r_->status;
   const char* const final_status_line = r_->status_line;
   r_->headers_out = apr_table_make(r_->pool, 4);
-  while (char* line = next_line(&rest, end)) {
-    char* colon = std::strchr(line, ':');
-    if (colon == nullptr) continue;
-    *colon = '\0';
-    apr_table_addn(r_->headers_out, line, colon + 1 + std::strspn(colon + 1, " \t"));
-  }
-  r_->status = status;
-  r_->status_line = status_line;
+  for (const exchange::HeaderField& field : head.fields) apr_table_addn(r_->headers_out, field.name, field.value);
+  r_->status = head.status;
+  r_->status_line = head.status_line;
+  // httpd takes any of them for what the client waits for, which only a 100 is.
+  const bool still_expecting = r_->expecting_100 && head.status != HTTP_CONTINUE;
   ap_send_interim_response(r_, 1);
+  r_->expecting_100 = still_expecting;
   r_->status = final_status;
   r_->status_line = final_status_line;
   r_->headers_out = headers;

@@ -6,9 +6,11 @@
 #include <apr_buckets.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "exchange/exchange.h"
+#include "exchange/response_head.h"
 
 namespace nwsgi::httpd_side {
 
@@ -34,7 +36,8 @@ class ResponseWriter {
 
  private:
   bool take_head(std::string* packed);
-  bool add_header(char* name, char* value);
+  bool parse(const std::string& packed, exchange::ResponseHead* head);
+  bool add_header(const exchange::HeaderField& field);
   void send_interim(std::string* packed);
   void add_data(exchange::Chunk* chunk);
   void add_file(exchange::OutputItem* item);

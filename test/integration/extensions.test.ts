@@ -49,6 +49,16 @@ describe('extensions', () => {
     client.close();
   });
 
+  it('W-130 hints leave a client that waits for "100 Continue" waiting for it', async () => {
+    const client = await server.raw();
+    await client.send(head('POST /early-hints?kind=body HTTP/1.1', 'Host: localhost', 'Expect: 100-continue', 'Content-Length: 4'));
+    expect((await client.readUntil('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 103 /);
+    expect((await client.readUntil('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 100 /);
+    await client.send('body');
+    expect((await client.readResponse()).text).toBe('body');
+    client.close();
+  });
+
   it('W-130 hints are not sent to HTTP/1.0', async () => {
     const client = await server.raw();
     await client.send(head('GET /early-hints HTTP/1.0'));
