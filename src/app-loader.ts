@@ -4,13 +4,13 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { codeOf, logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
-import { show } from './head.js';
+import { show } from './wsgi/head.js';
 import { prepareHooks } from './hooks-install.js';
 import { formatOf } from './module-format.js';
 import { LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
 import { locateSyntaxError } from './syntax-error.js';
-import type { WsgiApplication } from './types.js';
+import type { WsgiApplication } from './wsgi/types.js';
 
 /** Why a request for a script cannot be served. */
 export interface LoadFailure {

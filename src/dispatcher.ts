@@ -1,12 +1,12 @@
 /** Takes the turns of the bridge: starts requests, passes on events, knows what is in flight. */
 import type { AppLoader } from './app-loader.js';
-import { patiently, run } from './deliver.js';
-import { buildEnviron } from './environ.js';
+import { patiently, run } from './wsgi/deliver.js';
+import { buildEnviron } from './wsgi/environ.js';
 import { logText, Problem } from './errors.js';
 import { Exchange } from './exchange.js';
 import { ENVELOPE_STRIDE, Event, LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
-import type { WsgiApplication } from './types.js';
+import type { WsgiApplication } from './wsgi/types.js';
 
 /** Room for the records and envelopes of one turn (see NativeBridge.attach). */
 const RECORD_BYTES = 256 * 1024;

@@ -7,14 +7,14 @@
 import { pageFor } from './error-page.js';
 import { logText, NwsgiError, NwsgiTypeError, Problem, problemOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
-import { packEarlyHints, packHead, show } from './head.js';
-import type { HeadTarget } from './head.js';
-import type { BodyPort } from './input.js';
+import { packEarlyHints, packHead, show } from './wsgi/head.js';
+import type { HeadTarget } from './wsgi/head.js';
+import type { BodyPort } from './wsgi/input.js';
 import { HIGH_WATER, LogLevel, OVER } from './native.js';
 import type { LogLevelNumber, NativeBridge } from './native.js';
 import type { Instructions } from './record.js';
 import { countStreamed } from './streamed-memory.js';
-import type { Chunk, Environ, Header } from './types.js';
+import type { Chunk, Environ, Header } from './wsgi/types.js';
 
 /** What {@link Exchange.block} tells the one who delivers blocks. */
 export const Flow = { Continue: 0, Pause: 1, Stop: 2 } as const;

@@ -14,8 +14,8 @@ export type {
   WsgiApplication,
   WsgiBody,
   WsgiResult,
-} from './types.js';
+} from './wsgi/types.js';
 export type { CatalogueEntry, Severity } from './errors.js';
 export { errorCatalogue, NwsgiError, NwsgiTypeError } from './errors.js';
-export { pathInfo, requestUri } from './url.js';
-export { validator } from './validator.js';
+export { pathInfo, requestUri } from './wsgi/url.js';
+export { validator } from './wsgi/validator.js';

@@ -3,7 +3,7 @@
  * lives in, and what it prints goes to the log.
  */
 import { Writable } from 'node:stream';
-import { LineBuffer } from './error-stream.js';
+import { LineBuffer } from './wsgi/error-stream.js';
 import { logText, Problem } from './errors.js';
 import { LogLevel } from './native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge } from './native.js';

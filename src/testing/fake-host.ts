@@ -7,7 +7,7 @@ import { Dispatcher } from '../dispatcher.js';
 import { BRIDGE_ABI, ENVELOPE_STRIDE, Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
-import type { WsgiApplication } from '../types.js';
+import type { WsgiApplication } from '../wsgi/types.js';
 
 export interface FakeRequest {
   method?: string;

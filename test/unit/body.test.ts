@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { FakeHost, HIGH_WATER } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
-import type { Header, StartResponse, WsgiApplication } from '../../src/types.js';
+import type { Header, StartResponse, WsgiApplication } from '../../src/wsgi/types.js';
 import { counted, PLAIN, returning, serve, turn } from './helpers/serve.js';
 
 describe('write()', () => {

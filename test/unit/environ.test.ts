@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
-import type { Environ } from '../../src/types.js';
+import type { Environ } from '../../src/wsgi/types.js';
 
 async function environOf(request: FakeRequest = {}): Promise<Environ> {
   let seen: Environ | undefined;

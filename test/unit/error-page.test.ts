@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { escapeHtml, prefersHtml } from '../../src/error-page.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest, FakeResponse } from '../../src/testing/fake-host.js';
-import type { WsgiApplication } from '../../src/types.js';
+import type { WsgiApplication } from '../../src/wsgi/types.js';
 
 function page(application: unknown, request: FakeRequest = {}): Promise<FakeResponse> {
   return new FakeHost(application as WsgiApplication).fetch({ ...request, environ: { 'nwsgi.x-error-page': 'development', ...request.environ } });

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest, FakeResponse } from '../../src/testing/fake-host.js';
-import type { Environ, Header, WsgiApplication } from '../../src/types.js';
+import type { Environ, Header, WsgiApplication } from '../../src/wsgi/types.js';
 
 const CONTENT = '0123456789'.repeat(100);
 let directory = '';

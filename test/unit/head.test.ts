@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { packHead } from '../../src/head.js';
-import type { Header } from '../../src/types.js';
+import { packHead } from '../../src/wsgi/head.js';
+import type { Header } from '../../src/wsgi/types.js';
 
 function pack(status: unknown, headers: unknown = []): { statusCode: number; head: string; contentLength: number } {
   const target = { statusCode: 0, head: '', contentLength: -1 };

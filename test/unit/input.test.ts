@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
-import type { Environ, InputStream, StartResponse, WsgiApplication } from '../../src/types.js';
+import type { Environ, InputStream, StartResponse, WsgiApplication } from '../../src/wsgi/types.js';
 
 async function withInput<T>(request: FakeRequest, use: (input: InputStream) => Promise<T>): Promise<T> {
   let result: Promise<T> | undefined;

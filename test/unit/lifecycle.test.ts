@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { privateEnvironment } from '../../src/process-setup.js';
 import { stop } from '../../src/stop.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
-import type { WsgiApplication } from '../../src/types.js';
+import type { WsgiApplication } from '../../src/wsgi/types.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

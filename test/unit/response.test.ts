@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { FakeHost } from '../../src/testing/fake-host.js';
-import type { StartResponse, WsgiApplication, Write } from '../../src/types.js';
+import type { StartResponse, WsgiApplication, Write } from '../../src/wsgi/types.js';
 import { counted, PLAIN, returning, serve, turn } from './helpers/serve.js';
 
 describe('calling the application', () => {

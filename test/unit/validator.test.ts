@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { pathInfo, requestUri, validator } from '../../src/index.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
-import type { Environ, WsgiApplication } from '../../src/types.js';
+import type { Environ, WsgiApplication } from '../../src/wsgi/types.js';
 
 async function failureOf(application: unknown, request: FakeRequest = {}): Promise<string> {
   const response = await new FakeHost(validator(application as WsgiApplication)).fetch(request);

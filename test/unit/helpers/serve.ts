@@ -1,7 +1,7 @@
 /** What the tests of responses share. */
 import { FakeHost } from '../../../src/testing/fake-host.js';
 import type { FakeRequest, FakeResponse } from '../../../src/testing/fake-host.js';
-import type { Header, StartResponse, WsgiApplication } from '../../../src/types.js';
+import type { Header, StartResponse, WsgiApplication } from '../../../src/wsgi/types.js';
 
 export const PLAIN: readonly Header[] = [['Content-Type', 'text/plain']];
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

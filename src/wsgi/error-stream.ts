@@ -1,6 +1,6 @@
 /** `wsgi.errors`: whole lines go to the request's error log, so that requests never mix within a line (W-61…W-64). */
-import { LogLevel } from './native.js';
-import type { LogLevelNumber } from './native.js';
+import { LogLevel } from '../native.js';
+import type { LogLevelNumber } from '../native.js';
 import type { ErrorStream } from './types.js';
 
 /** A longer line becomes several: nothing may be collected without bounds. */

@@ -5,9 +5,9 @@
 import { read as readFd, ReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { NwsgiTypeError, Problem } from './errors.js';
+import { NwsgiTypeError, Problem } from '../errors.js';
 import { show } from './head.js';
-import type { NativeBridge } from './native.js';
+import type { NativeBridge } from '../native.js';
 import type { Chunk, FileHandleLike, FileSource } from './types.js';
 
 const BLOCK_SIZE = 64 * 1024;

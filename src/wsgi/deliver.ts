@@ -1,12 +1,12 @@
 /** Runs the application for one request and delivers what it returns (W-01…W-09, W-85…W-107, W-117…W-123). */
 import { performance } from 'node:perf_hooks';
 import { Readable } from 'node:stream';
-import { logText, NwsgiTypeError, Problem } from './errors.js';
-import { badChunk, Flow, isBytes } from './exchange.js';
-import type { Exchange } from './exchange.js';
+import { logText, NwsgiTypeError, Problem } from '../errors.js';
+import { badChunk, Flow, isBytes } from '../exchange.js';
+import type { Exchange } from '../exchange.js';
 import { WrappedFile } from './file-wrapper.js';
 import { show } from './head.js';
-import { LogLevel } from './native.js';
+import { LogLevel } from '../native.js';
 import type { Chunk, StartResponse, WsgiApplication, Write } from './types.js';
 
 /** An array up to this size is sent with one call. */

@@ -2,7 +2,7 @@
  * Validates the status and the headers of a response and packs them for the bridge: "200 OK\nName:value\n".
  * Content-Length is kept apart because the gateway may have to add, honour or drop it.
  */
-import { NwsgiTypeError, Problem } from './errors.js';
+import { NwsgiTypeError, Problem } from '../errors.js';
 import type { Header } from './types.js';
 
 /** Where {@link packHead} puts its result; nothing is changed when it throws. */

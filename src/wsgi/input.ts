@@ -1,10 +1,10 @@
 /** `wsgi.input`: the request body, pulled from the bridge only when the application asks for it (W-45…W-60). */
 import { Readable } from 'node:stream';
-import { NwsgiError, Problem } from './errors.js';
-import { OVER, ReadEnd, ReadError, ReadPending } from './native.js';
-import type { NativeBridge } from './native.js';
+import { NwsgiError, Problem } from '../errors.js';
+import { OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
+import type { NativeBridge } from '../native.js';
 import type { InputStream } from './types.js';
-import { countStreamed } from './streamed-memory.js';
+import { countStreamed } from '../streamed-memory.js';
 
 /** What the stream needs of its request. */
 export interface BodyPort {

@@ -1,9 +1,9 @@
 /** Builds the `environ` of a request from its record. */
 import { RequestErrors } from './error-stream.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange } from '../exchange.js';
 import { fileWrapper } from './file-wrapper.js';
 import { BodyInput } from './input.js';
-import { RecordDecoder } from './record.js';
+import { RecordDecoder } from '../record.js';
 import type { Environ, Header } from './types.js';
 
 const WSGI_VERSION: readonly [1, 0] = Object.freeze([1, 0] as const);
