@@ -8,8 +8,12 @@ import { show } from './wsgi/head.js';
 import { prepareHooks } from './hooks-install.js';
 import { formatOf } from './module-format.js';
 import { LogLevel } from './native.js';
-import type { NativeBridge } from './native.js';
+import type { NativeBridge, Preload } from './native.js';
 import { locateSyntaxError } from './syntax-error.js';
+import type { Application } from './application.js';
+import { placeOf } from './exchange.js';
+import type { Target } from './record.js';
+import { WsgiKind } from './wsgi/application.js';
 import type { WsgiApplication } from './wsgi/types.js';
 
 /** Why a request for a script cannot be served. */
@@ -19,11 +23,14 @@ export interface LoadFailure {
   status: number;
 }
 
-/**
- * What became of a script. The callable is wrapped: a promise for the callable itself would look for its `then`, and
- * nothing may be done with what a script exports but to call it (W-02).
- */
-export type LoadOutcome = { readonly application: WsgiApplication; readonly failure?: undefined } | { readonly failure: LoadFailure };
+export type LoadOutcome = { readonly application: Application; readonly failure?: undefined } | { readonly failure: LoadFailure };
+
+/** What the request that needs an application says about it. */
+export interface LoadWishes {
+  readonly reloading: boolean;
+  /** See Instructions.environment. */
+  readonly environment: string;
+}
 
 type Exports = Record<string, unknown>;
 type ImportOutcome = { readonly exports: Exports; readonly failure?: undefined } | { readonly failure: LoadFailure };
@@ -35,31 +42,19 @@ interface Script {
 
 export class AppLoader {
   readonly #bridge: NativeBridge;
+  readonly #version: string;
   readonly #scripts = new Map<string, Script>();
-  readonly #callables = new Map<string, WsgiApplication>();
-  // Nearly all environments serve one application: the last one is looked at first.
-  #lastScript = '';
-  #lastCallable = '';
-  #last: WsgiApplication | undefined;
 
-  constructor(bridge: NativeBridge) {
+  constructor(bridge: NativeBridge, version: string) {
     this.#bridge = bridge;
+    this.#version = version;
   }
 
-  /** The callable, if it is loaded. */
-  ready(script: string, callable: string): WsgiApplication | undefined {
-    if (this.#last !== undefined && script === this.#lastScript && callable === this.#lastCallable) return this.#last;
-    const application = this.#callables.get(`${callable}\0${script}`);
-    if (application !== undefined) {
-      this.#last = application;
-      this.#lastScript = script;
-      this.#lastCallable = callable;
-    }
-    return application;
-  }
-
-  /** Loads the script, unless that has begun already, and returns its callable or the reason why there is none. */
-  async load(script: string, callable: string, reloading: boolean): Promise<LoadOutcome> {
+  /** Loads the script, unless that has begun already, and returns its application or the reason why there is none. */
+  async load(target: Target, { reloading }: LoadWishes): Promise<LoadOutcome> {
+    const { callable } = target;
+    // The record has the bytes of the path; Node wants its text.
+    const script = Buffer.from(target.script, 'latin1').toString();
     let entry = this.#scripts.get(script);
     if (entry === undefined) {
       entry = { module: this.#import(script, callable, reloading), watched: reloading };
@@ -74,25 +69,24 @@ export class AppLoader {
       if (failure.problem === Problem.scriptMissing) this.#scripts.delete(script);
       return { failure };
     }
-    let application: unknown;
     try {
-      application = findCallable(exports, callable);
-      if (typeof application !== 'function') throw missing(script, callable, application, exports);
+      const found = findCallable(exports, callable);
+      if (typeof found !== 'function') throw missing(script, callable, found, exports);
+      return { application: new WsgiKind(found as WsgiApplication, this.#version) };
     } catch (error) {
       this.#bridge.loadFailed(script);
       return { failure: { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 } };
     }
-    this.#callables.set(`${callable}\0${script}`, application as WsgiApplication);
-    return { application: application as WsgiApplication };
   }
 
   /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
-  async preload(scripts: readonly { script: string; callable: string; reloading: boolean }[]): Promise<string> {
+  async preload(scripts: readonly Preload[]): Promise<string> {
     const failed: string[] = [];
-    for (const { script, callable, reloading } of scripts) {
-      const { failure } = await this.load(script, callable, reloading);
+    for (const { script, callable, type = 'auto', reloading, environment = '' } of scripts) {
+      const target: Target = { type, callable, script: Buffer.from(script).toString('latin1') };
+      const { failure } = await this.load(target, { reloading, environment });
       if (failure === undefined) continue;
-      this.#bridge.log(0, LogLevel.error, logText(failure.problem, `script ${script}, callable ${callable}`, failure.error));
+      this.#bridge.log(0, LogLevel.error, logText(failure.problem, placeOf(target), failure.error));
       failed.push(script);
     }
     return failed.length === 0 ? '' : `${Problem.preloadFailed.code} ${Problem.preloadFailed.title}: ${failed.join(', ')}`;

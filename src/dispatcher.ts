@@ -1,50 +1,70 @@
 /** Takes the turns of the bridge: starts requests, passes on events, knows what is in flight. */
-import type { AppLoader } from './app-loader.js';
-import { patiently, run } from './wsgi/deliver.js';
-import { buildEnviron } from './wsgi/environ.js';
-import { logText, Problem } from './errors.js';
+import type { Application, Incoming } from './application.js';
+import type { LoadOutcome, LoadWishes } from './app-loader.js';
+import { logText, Problem, problemOf } from './errors.js';
 import { Exchange } from './exchange.js';
 import { ENVELOPE_STRIDE, Event, LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
-import type { WsgiApplication } from './wsgi/types.js';
+import { patiently } from './patience.js';
+import { PendingExchange } from './pending.js';
+import { parseTarget, targetOf } from './record.js';
+import type { Target } from './record.js';
 
 /** Room for the records and envelopes of one turn (see NativeBridge.attach). */
 const RECORD_BYTES = 256 * 1024;
 const ENVELOPES = 64;
 
+/** What finds the application for a target; AppLoader. */
+export interface Loader {
+  load(target: Target, wishes: LoadWishes): Promise<LoadOutcome>;
+}
+
+/** One of the applications that requests of this environment are for. */
+interface Destination {
+  readonly target: Target;
+  readonly application: Application;
+}
+
 export class Dispatcher {
   readonly #bridge: NativeBridge;
-  readonly #loader: AppLoader;
-  readonly #version: string;
+  readonly #loader: Loader;
   readonly #records = Buffer.alloc(RECORD_BYTES);
   readonly #envelopes = new Float64Array(ENVELOPES * ENVELOPE_STRIDE);
+  readonly #destinations = new Map<string, Destination>();
   readonly #live = new Map<number, Exchange>();
   #idle: (() => void) | undefined;
   readonly #done = (exchange: Exchange): void => {
     this.#live.delete(exchange.handle);
-    if (this.#live.size === 0) this.#idle?.();
+    if (this.#idle !== undefined && this.inFlight === 0) this.#idle();
   };
 
-  constructor(bridge: NativeBridge, loader: AppLoader, version: string) {
+  constructor(bridge: NativeBridge, loader: Loader) {
     this.#bridge = bridge;
     this.#loader = loader;
-    this.#version = version;
   }
 
   attach(): void {
     this.#bridge.attach(this.#records, this.#envelopes, (count) => this.#turn(count));
   }
 
+  /** Requests whose answer is awaited; connections that were upgraded do not count. */
   get inFlight(): number {
-    return this.#live.size;
+    let count = this.#live.size;
+    for (const exchange of this.#live.values()) if (exchange.upgraded) count -= 1;
+    return count;
   }
 
   /** Resolves when nothing is in flight. */
   idle(): Promise<void> {
-    if (this.#live.size === 0) return Promise.resolve();
+    if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#idle = resolve;
     });
+  }
+
+  /** From now on `application` gets the requests whose record begins with the target `key`. */
+  adopt(key: string, application: Application): void {
+    this.#destinations.set(key, { target: parseTarget(key), application });
   }
 
   #turn(count: number): void {
@@ -60,7 +80,7 @@ export class Dispatcher {
           if (exchange !== undefined) notify(exchange, events);
         }
       } catch (error) {
-        // A fault of the gateway: run() catches what applications throw. The other requests of the turn go on.
+        // A fault of the gateway: what applications throw is caught where they are called. The other requests go on.
         this.#bridge.log(0, LogLevel.critical, logText(Problem.gatewayFault, 'gateway', error));
         this.#bridge.fail(handle, 500, Problem.gatewayFault.code, Problem.gatewayFault.title);
         this.#bridge.release(handle);
@@ -70,45 +90,55 @@ export class Dispatcher {
   }
 
   #start(handle: number, events: number, offset: number, length: number): void {
-    const exchange = new Exchange(this.#bridge, handle, (events & Event.HasBody) !== 0);
+    if ((events & Event.Aborted) !== 0) {
+      this.#bridge.release(handle);
+      return;
+    }
+    let bytes = this.#records;
+    let start = offset;
+    if (offset < 0) {
+      bytes = Buffer.from(this.#bridge.record(handle), 'latin1');
+      start = 0;
+    }
+    const hasBody = (events & Event.HasBody) !== 0;
     try {
-      if (offset >= 0) {
-        buildEnviron(exchange, this.#records, offset, offset + length, this.#version);
-      } else {
-        const record = Buffer.from(this.#bridge.record(handle), 'latin1');
-        buildEnviron(exchange, record, 0, record.length, this.#version);
-      }
+      const key = targetOf(bytes, start, start + length);
+      const known = this.#destinations.get(key);
+      const target = known?.target ?? parseTarget(key);
+      const incoming: Incoming = { bridge: this.#bridge, handle, hasBody, target, bytes, start, end: start + length, done: this.#done };
+      if (known !== undefined) this.#begin(known.application, incoming);
+      else this.#wait(key, incoming);
     } catch (error) {
+      if (problemOf(error) !== Problem.badRecord) throw error;
+      const exchange = new Exchange(this.#bridge, handle, hasBody, { type: 'auto', callable: '', script: '' });
       exchange.fail(error, Problem.badRecord);
       exchange.release();
-      return;
-    }
-    if ((events & Event.Aborted) !== 0) {
-      exchange.release();
-      return;
-    }
-    const application = this.#loader.ready(exchange.script, exchange.callable);
-    if (application === undefined) {
-      this.#live.set(handle, exchange);
-      void this.#load(exchange);
-    } else {
-      this.#run(exchange, application);
     }
   }
 
-  #run(exchange: Exchange, application: WsgiApplication): void {
-    if (run(exchange, application, this.#done)) this.#live.delete(exchange.handle);
-    else this.#live.set(exchange.handle, exchange);
+  #begin(application: Application, incoming: Incoming): void {
+    const exchange = application.begin(incoming);
+    if (exchange !== undefined) this.#live.set(incoming.handle, exchange);
+    else if (this.#live.delete(incoming.handle) && this.inFlight === 0) this.#idle?.();
   }
 
-  async #load(exchange: Exchange): Promise<void> {
+  #wait(key: string, incoming: Incoming): void {
+    const exchange = new PendingExchange(incoming);
+    this.#live.set(incoming.handle, exchange);
+    void this.#load(key, exchange, incoming);
+  }
+
+  async #load(key: string, exchange: PendingExchange, incoming: Incoming): Promise<void> {
     try {
-      const outcome = await patiently(exchange, this.#loader.load(exchange.script, exchange.callable, exchange.reloading));
+      const outcome = await patiently(exchange, this.#loader.load(incoming.target, exchange));
       if (outcome?.failure !== undefined) {
         exchange.fail(outcome.failure.error, outcome.failure.problem, outcome.failure.status);
-      } else if (outcome !== undefined && !exchange.aborted) {
-        if (run(exchange, outcome.application, this.#done)) this.#done(exchange);
-        return;
+      } else if (outcome !== undefined) {
+        this.adopt(key, outcome.application);
+        if (!exchange.aborted) {
+          this.#begin(outcome.application, exchange.arriveAgain(incoming));
+          return;
+        }
       }
     } catch (error) {
       exchange.fail(error, Problem.gatewayFault);

@@ -8,8 +8,8 @@ import { stop } from './stop.js';
 export async function start(bridge: NativeBridge): Promise<void> {
   const config = JSON.parse(bridge.config) as BridgeConfig;
   const output = setUpProcess(bridge, config);
-  const loader = new AppLoader(bridge);
-  const dispatcher = new Dispatcher(bridge, loader, config.version);
+  const loader = new AppLoader(bridge, config.version);
+  const dispatcher = new Dispatcher(bridge, loader);
   bridge.onStop((reason, milliseconds) => {
     void stop(bridge, dispatcher, output, reason, milliseconds).finally(() => bridge.stopped());
   });

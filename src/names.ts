@@ -4,23 +4,31 @@
  */
 
 /** What is to be done with a variable; positive: the bit of an expected one. */
-export const Role = { Plain: 0, Instruction: -1, Ignored: -2 } as const;
+export const Role = { Plain: 0, Instruction: -1, Ignored: -2, Guarded: -3 } as const;
 
 const SLOTS = 1024;
 const LONGEST = 48;
 
+/** What a name in a record stands for. */
+export interface Meaning {
+  /** The name to use for it. */
+  text: string;
+  role: number;
+}
+
 /** A lossy table with one name for each hash: a name that is met replaces the one that was there. Bounded by its size. */
 export class NameTable {
-  /** The name in a slot; a string that V8 knows as a key already. */
+  /** What the name in a slot is to be called; a string that V8 knows as a key already. */
   readonly texts: string[] = new Array<string>(SLOTS).fill('');
   readonly roles = new Int32Array(SLOTS);
+  readonly #lengths = new Uint8Array(SLOTS);
   readonly #known = new DataView(new ArrayBuffer(SLOTS * LONGEST));
   #bytes: Uint8Array | undefined;
   #view: DataView = this.#known;
-  readonly #roleOf: (name: string) => number;
+  readonly #meaningOf: (name: string) => Meaning;
 
-  constructor(roleOf: (name: string) => number) {
-    this.#roleOf = roleOf;
+  constructor(meaningOf: (name: string) => Meaning) {
+    this.#meaningOf = meaningOf;
   }
 
   /** The slot of the name in `length` bytes from `at`; -1 for one that is too long to be kept. */
@@ -29,9 +37,10 @@ export class NameTable {
     const middle = bytes[at + (length >> 1)] as number;
     const last = bytes[at + length - 1] as number;
     const beforeLast = length > 1 ? (bytes[at + length - 2] as number) : last;
+    const second = length > 1 ? (bytes[at + 1] as number) : last;
     // Factors found by trial: no two of the usual names share a slot (a test has the list).
-    const slot = (length * 229 + middle * 529 + beforeLast * 175 + last * 329) & (SLOTS - 1);
-    if ((this.texts[slot] as string).length === length && this.#equals(slot * LONGEST, bytes, at, length)) return slot;
+    const slot = (length * 381 + second * 874 + middle * 40 + beforeLast * 460 + last * 815) & (SLOTS - 1);
+    if (this.#lengths[slot] === length && this.#equals(slot * LONGEST, bytes, at, length)) return slot;
     this.#learn(slot, bytes, at, length);
     return slot;
   }
@@ -59,8 +68,10 @@ export class NameTable {
     const found = bytes.subarray(at, at + length);
     new Uint8Array(this.#known.buffer).set(found, slot * LONGEST);
     // As the key of an object it becomes the string that V8 uses for all properties of that name.
-    const [name = ''] = Object.keys({ [String.fromCharCode(...found)]: 0 });
+    const { text, role } = this.#meaningOf(String.fromCharCode(...found));
+    const [name = ''] = Object.keys({ [text]: 0 });
     this.texts[slot] = name;
-    this.roles[slot] = this.#roleOf(name);
+    this.roles[slot] = role;
+    this.#lengths[slot] = length;
   }
 }

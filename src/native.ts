@@ -6,6 +6,7 @@
  * environment; a handle whose request is over is recognised (slot and generation), so a late call returns
  * {@link OVER} and can never touch another request.
  */
+import type { ApplicationType } from './record.js';
 
 /** Event bits of one envelope; they may be combined. Same values as `exchange::Event` in native/exchange/exchange.h. */
 export const Event = {
@@ -99,6 +100,16 @@ export interface NativeBridge {
   stopped(): void;
 }
 
+/** A script that is loaded before the environment is ready. */
+export interface Preload {
+  script: string;
+  callable: string;
+  type?: ApplicationType;
+  reloading: boolean;
+  /** See Instructions.environment in record.ts. */
+  environment?: string;
+}
+
 /** What the host tells an environment at its start. */
 export interface BridgeConfig {
   /** Application group, as expanded by the server. */
@@ -110,7 +121,7 @@ export interface BridgeConfig {
   /** Version of nwsgi. */
   version: string;
   /** Scripts to load before `ready` is called. */
-  preload: { script: string; callable: string; reloading: boolean }[];
+  preload: Preload[];
   /** A Node binary for child_process.fork; '' when none was found. */
   execPath: string;
 }

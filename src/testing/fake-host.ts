@@ -2,12 +2,15 @@
  * Runs an application without httpd: a bridge in JavaScript and the real gateway on top of it. For unit tests of
  * applications and of the gateway; what only a server can show (framing, time-outs) it does not imitate.
  */
-import { AppLoader } from '../app-loader.js';
 import { Dispatcher } from '../dispatcher.js';
 import { BRIDGE_ABI, ENVELOPE_STRIDE, Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
+import { WsgiKind } from '../wsgi/application.js';
 import type { WsgiApplication } from '../wsgi/types.js';
+
+/** What the records of {@link fakeRecord} are for. */
+const TARGET = 'wsgi\napplication\n/app.mjs';
 
 export interface FakeRequest {
   method?: string;
@@ -279,6 +282,7 @@ export function fakeRecord(request: FakeRequest = {}): string {
   const path = request.path ?? '/';
   const query = request.query ?? '';
   const variables = new Map<string, string>([
+    ['nwsgi.x-target', TARGET],
     ['REQUEST_METHOD', request.method ?? 'GET'],
     ['SCRIPT_NAME', ''],
     ['PATH_INFO', Buffer.from(decodeURIComponent(path)).toString('latin1')],
@@ -290,7 +294,6 @@ export function fakeRecord(request: FakeRequest = {}): string {
     ['SCRIPT_FILENAME', '/app.mjs'],
     ['wsgi.url_scheme', 'http'],
     ['HTTP_HOST', 'localhost'],
-    ['nwsgi.x-callable', 'application'],
   ]);
   for (const [name, value] of Object.entries(request.headers ?? {})) {
     const key = name.toUpperCase().replace(/-/g, '_');
@@ -309,9 +312,9 @@ export class FakeHost {
   readonly dispatcher: Dispatcher;
 
   constructor(application: WsgiApplication) {
-    const loader = new AppLoader(this.bridge);
-    loader.ready = () => application;
-    this.dispatcher = new Dispatcher(this.bridge, loader, '0');
+    const wrapped = new WsgiKind(application, '0');
+    this.dispatcher = new Dispatcher(this.bridge, { load: () => Promise.resolve({ application: wrapped }) });
+    this.dispatcher.adopt(TARGET, wrapped);
     this.dispatcher.attach();
   }
 

@@ -2,8 +2,12 @@
 import { performance } from 'node:perf_hooks';
 import { Readable } from 'node:stream';
 import { logText, NwsgiTypeError, Problem } from '../errors.js';
-import { badChunk, Flow, isBytes } from '../exchange.js';
+import { isBytes } from '../bytes.js';
+import { Flow } from '../exchange.js';
 import type { Exchange } from '../exchange.js';
+import { patiently } from '../patience.js';
+import { badChunk } from './exchange.js';
+import type { WsgiExchange } from './exchange.js';
 import { WrappedFile } from './file-wrapper.js';
 import { show } from './head.js';
 import { LogLevel } from '../native.js';
@@ -22,7 +26,7 @@ type Indexed = Record<PropertyKey, unknown>;
  * Calls the application. Returns true when the request is over already: the common case, an array returned by a
  * synchronous callable, allocates no promise. Otherwise `done` runs when it is over.
  */
-export function run(exchange: Exchange, application: WsgiApplication, done: (exchange: Exchange) => void): boolean {
+export function run(exchange: WsgiExchange, application: WsgiApplication, done: (exchange: Exchange) => void): boolean {
   let write: Write | undefined;
   const startResponse: StartResponse = (status, headers, excInfo) => {
     exchange.startResponse(status, headers, excInfo);
@@ -45,7 +49,7 @@ export function run(exchange: Exchange, application: WsgiApplication, done: (exc
 }
 
 /** What remains to be done with a result, up to the release of the request. Never rejects. */
-async function settle(exchange: Exchange, pending: unknown): Promise<void> {
+async function settle(exchange: WsgiExchange, pending: unknown): Promise<void> {
   let result = pending;
   try {
     if (isThenable(pending)) {
@@ -67,27 +71,8 @@ async function settle(exchange: Exchange, pending: unknown): Promise<void> {
   exchange.release();
 }
 
-/**
- * Waits for something of the application. After an abort that waiting has an end (see Exchange.abort): undefined is
- * returned then, and what comes of the promise later goes to `late`. One closure is kept, however often an
- * application is waited for; Promise.race would keep one for each time.
- */
-export function patiently<T>(exchange: Exchange, promise: PromiseLike<T>, late?: (value: T) => void): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    let waiting = true;
-    exchange.waitFor(() => {
-      waiting = false;
-      resolve(undefined);
-    });
-    promise.then((value) => {
-      if (waiting) resolve(value);
-      else late?.(value);
-    }, reject);
-  });
-}
-
 /** A result that came when nobody needed it any more. */
-function closeUnused(exchange: Exchange, result: unknown): void {
+function closeUnused(exchange: WsgiExchange, result: unknown): void {
   closeResult(result).catch((error: unknown) => logClose(exchange, error));
 }
 
@@ -113,7 +98,7 @@ async function closeResult(result: unknown): Promise<void> {
   if (hasClose(result)) await result.close();
 }
 
-async function deliver(exchange: Exchange, result: unknown): Promise<void> {
+async function deliver(exchange: WsgiExchange, result: unknown): Promise<void> {
   if (exchange.aborted) return;
   if (Array.isArray(result)) {
     if (!exchange.written && deliverArray(exchange, result)) return;
@@ -149,7 +134,7 @@ function iteratorOf(result: unknown): AnyIterator {
  * An array is complete: it is checked as a whole before anything is sent, its length is known, and if it is small one
  * call does it all. Returns false when it is to be delivered block by block.
  */
-function deliverArray(exchange: Exchange, blocks: readonly unknown[]): boolean {
+function deliverArray(exchange: WsgiExchange, blocks: readonly unknown[]): boolean {
   let total = 0;
   for (let i = 0; i < blocks.length; i++) {
     const block = blocks[i];
@@ -178,7 +163,7 @@ function isWholeText(block: Chunk): boolean {
 }
 
 /** Iterates as `for await` would, with back-pressure, until the end, an error, or until nobody needs more. */
-async function pump(exchange: Exchange, iterator: AnyIterator, owner?: unknown): Promise<void> {
+async function pump(exchange: WsgiExchange, iterator: AnyIterator, owner?: unknown): Promise<void> {
   let finished = false;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= finished ? Promise.resolve() : stopIterator(exchange, iterator));
@@ -226,7 +211,7 @@ async function pump(exchange: Exchange, iterator: AnyIterator, owner?: unknown):
 }
 
 /** As `for await`: an error of the body wins over one of return(), which is logged only. Never rejects. */
-async function stopIterator(exchange: Exchange, iterator: AnyIterator): Promise<void> {
+async function stopIterator(exchange: WsgiExchange, iterator: AnyIterator): Promise<void> {
   try {
     if (typeof iterator.return === 'function') await iterator.return();
   } catch (error) {
@@ -234,6 +219,6 @@ async function stopIterator(exchange: Exchange, iterator: AnyIterator): Promise<
   }
 }
 
-function logClose(exchange: Exchange, error: unknown): void {
+function logClose(exchange: WsgiExchange, error: unknown): void {
   exchange.log(LogLevel.error, logText(Problem.closeFailed, exchange.where(), error));
 }

@@ -1,6 +1,6 @@
 /** Builds the `environ` of a request from its record. */
 import { RequestErrors } from './error-stream.js';
-import type { Exchange } from '../exchange.js';
+import type { WsgiExchange } from './exchange.js';
 import { fileWrapper } from './file-wrapper.js';
 import { BodyInput } from './input.js';
 import { RecordDecoder } from '../record.js';
@@ -12,7 +12,7 @@ const WSGI_VERSION: readonly [1, 0] = Object.freeze([1, 0] as const);
 const REQUEST = Symbol('nwsgi.request');
 
 interface Linked {
-  [REQUEST]?: Exchange;
+  [REQUEST]?: WsgiExchange;
 }
 
 function settleSignal(environ: object, value: unknown): void {
@@ -38,7 +38,7 @@ const signalDescriptor: PropertyDescriptor = {
 };
 const requestDescriptor: PropertyDescriptor = { configurable: false, enumerable: false, writable: false, value: undefined };
 
-function defineSignal(environ: Environ, exchange: Exchange): void {
+function defineSignal(environ: Environ, exchange: WsgiExchange): void {
   requestDescriptor.value = exchange;
   Object.defineProperty(environ, REQUEST, requestDescriptor);
   requestDescriptor.value = undefined;
@@ -105,12 +105,11 @@ const decoder = new RecordDecoder(EXPECTED, OWN);
  *
  * @throws NwsgiError NWSGI2213 for a malformed record; `exchange.environ` is then partly filled.
  */
-export function buildEnviron(exchange: Exchange, bytes: Buffer, start: number, end: number, version: string): void {
+export function buildEnviron(exchange: WsgiExchange, bytes: Buffer, start: number, end: number, version: string): void {
   const environ = blankEnviron();
   exchange.environ = environ;
   const seen = decoder.decode(bytes, start, end, environ, exchange);
   if (seen !== decoder.all) removeMissing(environ, seen);
-  exchange.script = environ.SCRIPT_FILENAME ?? '';
   exchange.isHead = environ.REQUEST_METHOD === 'HEAD';
   exchange.isHttp10 = environ.SERVER_PROTOCOL === 'HTTP/1.0' || environ.SERVER_PROTOCOL === 'HTTP/0.9';
   environ['wsgi.version'] = WSGI_VERSION;

@@ -1,6 +1,6 @@
 /** What wsgiref.validate is for Python: stands between server and application and throws when either breaks a rule. */
 import { NwsgiTypeError, Problem } from '../errors.js';
-import { isBytes } from '../exchange.js';
+import { isBytes } from '../bytes.js';
 import { packHead, show } from './head.js';
 import type { Chunk, Environ, ErrorStream, Header, InputStream, StartResponse, WsgiApplication, WsgiBody, Write } from './types.js';
 

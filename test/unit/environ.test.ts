@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FakeHost } from '../../src/testing/fake-host.js';
+import { FakeHost, fakeRecord } from '../../src/testing/fake-host.js';
 import type { FakeRequest } from '../../src/testing/fake-host.js';
 import type { Environ } from '../../src/wsgi/types.js';
 
@@ -91,7 +91,7 @@ describe('environ', () => {
       startResponse('200 OK', []);
       return ['x'];
     });
-    const [bad, good] = host.bridge.submit({ record: '\x09\x09x' }, { record: '' });
+    const [bad, good] = host.bridge.submit({ record: '\x09\x09x' }, { record: fakeRecord() });
     expect(bad?.response.failure).toMatchObject({ status: 500, code: 'NWSGI2213' });
     expect(good?.response.text).toBe('x');
   });
