@@ -51,17 +51,18 @@ export class AppLoader {
   }
 
   /** Loads the script, unless that has begun already, and returns its application or the reason why there is none. */
-  async load(target: Target, { reloading }: LoadWishes): Promise<LoadOutcome> {
-    const { callable } = target;
+  async load(target: Target, wishes: LoadWishes): Promise<LoadOutcome> {
+    const { callable, type } = target;
+    const { reloading, environment } = wishes;
     // The record has the bytes of the path; Node wants its text.
     const script = Buffer.from(target.script, 'latin1').toString();
     let entry = this.#scripts.get(script);
     if (entry === undefined) {
-      entry = { module: this.#import(script, callable, reloading), watched: reloading };
+      entry = { module: this.#import(script, target, wishes), watched: reloading };
       this.#scripts.set(script, entry);
     } else if (reloading && !entry.watched) {
       entry.watched = true;
-      this.#bridge.watch(script, callable);
+      this.#bridge.watch(script, callable, type, environment);
     }
     const { failure, exports } = (await entry.module) as { failure?: LoadFailure; exports: Exports };
     if (failure !== undefined) {
@@ -82,7 +83,7 @@ export class AppLoader {
   /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
   async preload(scripts: readonly Preload[]): Promise<string> {
     const failed: string[] = [];
-    for (const { script, callable, type = 'auto', reloading, environment = '' } of scripts) {
+    for (const { script, callable, type, reloading, environment } of scripts) {
       const target: Target = { type, callable, script: Buffer.from(script).toString('latin1') };
       const { failure } = await this.load(target, { reloading, environment });
       if (failure === undefined) continue;
@@ -92,7 +93,7 @@ export class AppLoader {
     return failed.length === 0 ? '' : `${Problem.preloadFailed.code} ${Problem.preloadFailed.title}: ${failed.join(', ')}`;
   }
 
-  async #import(script: string, callable: string, reloading: boolean): Promise<ImportOutcome> {
+  async #import(script: string, { callable, type }: Target, { reloading, environment }: LoadWishes): Promise<ImportOutcome> {
     try {
       await access(script, constants.R_OK);
     } catch (cause) {
@@ -100,7 +101,7 @@ export class AppLoader {
       return { failure: { problem: Problem.scriptMissing, error, status: 404 } };
     }
     // Before the file is read, so that a change during the load is seen; also of one that does not load.
-    if (reloading) this.#bridge.watch(script, callable);
+    if (reloading) this.#bridge.watch(script, callable, type, environment);
     try {
       return await importScript(script);
     } catch (thrown) {

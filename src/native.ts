@@ -91,9 +91,15 @@ export interface NativeBridge {
   loadFailed(script: string): void;
   /**
    * The script is to be watched: when its file changes, a fresh environment replaces this one. Called before the file
-   * is read, so that a change during the load counts; also for a script that then does not load.
+   * is read, so that a change during the load counts; also for a script that then does not load. The other environment
+   * finds it, as described here, among its {@link BridgeConfig.preload}.
    */
-  watch(script: string, callable: string): void;
+  watch(script: string, callable: string, type: ApplicationType, environment: string): void;
+  /**
+   * Changes the working directory of this environment; 0, or an errno. Only where {@link BridgeConfig.ownDirectory} is true:
+   * it would be everybody's. libuv's thread pool, on which asynchronous file system calls run, keeps the server's.
+   */
+  changeDirectory(path: string): number;
   /** Registers what runs when the environment is to stop; it calls {@link stopped} when it is done. `reason` is a word for logs. */
   onStop(callback: (reason: string, milliseconds: number) => void): void;
   /** The stop callback is done; the environment ends at once. */
@@ -104,10 +110,10 @@ export interface NativeBridge {
 export interface Preload {
   script: string;
   callable: string;
-  type?: ApplicationType;
+  type: ApplicationType;
   reloading: boolean;
   /** See Instructions.environment in record.ts. */
-  environment?: string;
+  environment: string;
 }
 
 /** What the host tells an environment at its start. */
@@ -124,6 +130,8 @@ export interface BridgeConfig {
   preload: Preload[];
   /** A Node binary for child_process.fork; '' when none was found. */
   execPath: string;
+  /** The environment's thread, and those that it starts, have a working directory of their own: {@link NativeBridge.changeDirectory} works. */
+  ownDirectory: boolean;
 }
 
 export const BRIDGE_ABI = 1;

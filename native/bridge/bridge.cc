@@ -188,10 +188,17 @@ Napi::Value attach(Info info) {
   return info.Env().Undefined();
 }
 
+Napi::Value change_directory(Info info) { return number(info, ::chdir(to_utf8(info[0]).c_str()) == 0 ? 0 : errno); }
+
 void on_stop(Info info) { dispatcher_of(info).set_stop_callback(info[0].As<Napi::Function>()); }
 void ready(Info info) { dispatcher_of(info).context().events->on_ready(to_utf8(info[0])); }
 void load_failed(Info info) { dispatcher_of(info).context().events->on_load_failed(to_utf8(info[0])); }
-void watch(Info info) { dispatcher_of(info).context().events->on_watch(to_utf8(info[0]), to_utf8(info[1])); }
+void watch(Info info) {
+  exchange::LoadedScript script{to_utf8(info[0]), to_utf8(info[1]), "auto", ""};
+  if (info[2].IsString()) script.type = to_utf8(info[2]);
+  if (info[3].IsString()) script.env = to_latin1(info[3]);
+  dispatcher_of(info).context().events->on_watch(script);
+}
 void stopped(Info info) { dispatcher_of(info).context().events->on_stopped(); }
 
 template <auto Function>
@@ -228,6 +235,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<ready>(exports, "ready");
   define<load_failed>(exports, "loadFailed");
   define<watch>(exports, "watch");
+  define<change_directory>(exports, "changeDirectory");
   define<on_stop>(exports, "onStop");
   define<stopped>(exports, "stopped");
   return exports;

@@ -37,6 +37,8 @@ struct Preload {
   std::string application_group;
   std::string script;
   std::string callable;
+  std::string type = "auto";  // or wsgi, node, fetch
+  std::string env;            // as nwsgi.x-env of a record
   bool reloading = true;
   void* site = nullptr;
 };
@@ -65,7 +67,7 @@ class ApplicationHost {
 
 // What the module and the runtime have to agree on: the version of this interface, and the layout of the objects that
 // both touch, so that files of two builds are refused instead of misreading each other.
-constexpr uint32_t kHostInterface = 1;
+constexpr uint32_t kHostInterface = 2;
 constexpr uint32_t kHostAbi = kHostInterface << 24 | (sizeof(Exchange) + 3 * sizeof(Work) + 5 * sizeof(OutputItem) +
                                                      7 * sizeof(HostOptions) + 11 * sizeof(Failure));
 

@@ -12,12 +12,20 @@
 
 namespace nwsgi::exchange {
 
+// A script that the gateway loads, with what another environment needs to load it in the same way.
+struct LoadedScript {
+  std::string path;
+  std::string callable;
+  std::string type;  // auto, wsgi, node or fetch
+  std::string env;   // as nwsgi.x-env of a record
+};
+
 // Reports of the gateway to its host; all called on the environment's thread.
 class EnvironmentEvents {
  public:
   virtual void on_ready(std::string failure) = 0;
   virtual void on_load_failed(std::string script) = 0;
-  virtual void on_watch(std::string script, std::string callable) = 0;
+  virtual void on_watch(const LoadedScript& script) = 0;
   virtual void on_stopped() = 0;
   virtual void log(uint8_t level, const std::string& text) = 0;
 

@@ -17,19 +17,11 @@ bool RecordWriter::add(std::string_view name, std::string_view value) {
 }
 
 bool RecordWriter::add_header(std::string_view header_name, std::string_view value) {
-  if (header_name.size() > kLongest - 5 || value.size() > kLongest) return false;
-  char* at = add_lengths(header_name.size() + 5, value.size());
-  std::memcpy(at, "HTTP_", 5);
-  at += 5;
-  for (char c : header_name) {
-    if (c == '-') {
-      c = '_';
-    } else if (c >= 'a' && c <= 'z') {
-      c = static_cast<char>(c - 'a' + 'A');
-    }
-    *at++ = c;
-  }
-  std::memcpy(at, value.data(), value.size());
+  if (header_name.size() >= kLongest || value.size() > kLongest) return false;
+  char* const at = add_lengths(header_name.size() + 1, value.size());
+  *at = ':';
+  std::memcpy(at + 1, header_name.data(), header_name.size());
+  std::memcpy(at + 1 + header_name.size(), value.data(), value.size());
   return true;
 }
 

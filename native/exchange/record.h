@@ -5,8 +5,15 @@
 // the value. Bytes are what the client or httpd gave; no charset is applied. The daemon transport sends the very same
 // block, so one decoder (src/record.ts) serves both.
 //
-// Names that start with "nwsgi.x-" are instructions for the gateway and never reach the environ:
-//   nwsgi.x-callable          name of the exported callable
+// The first pair is nwsgi.x-target. A name that starts with ':' is a header of the request, with the name that the client
+// wrote behind the colon. Names that start with "nwsgi.x-" are instructions for the gateway and never reach the environ:
+//   nwsgi.x-target            type (auto, wsgi, node, fetch), name of the callable's export, and path of the script, each
+//                             but the last ended by a line feed
+//   nwsgi.x-authorization     "1": applications of every kind see Authorization and Proxy-Authorization; "0": none does;
+//                             absent: those that are no WSGI applications do
+//   nwsgi.x-local-port        the port of the connection's local end
+//   nwsgi.x-env               variables for the application's process.env, "NAME=value" joined by NULs; of two with the
+//                             same name the later wins
 //   nwsgi.x-error-page        "development" when the site asked for readable error pages
 //   nwsgi.x-reloading         "1" when a changed script is to be reloaded
 //   nwsgi.x-multiprocess      "1" when another process may run the same application
@@ -27,7 +34,7 @@ class RecordWriter {
   // limits (LimitRequestFieldSize) keep real values far below that.
   bool add(std::string_view name, std::string_view value);
 
-  // Appends "HTTP_<NAME>": the name in upper case with '-' as '_'. The caller has checked the name's characters.
+  // Appends a header of the request: its name behind a colon.
   bool add_header(std::string_view header_name, std::string_view value);
 
   std::string take() { return std::move(bytes_); }

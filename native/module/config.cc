@@ -19,6 +19,10 @@ ServerConfig* new_server_config(apr_pool_t* pool) {
 }
 
 const char* either(const char* add, const char* base) { return add != nullptr ? add : base; }
+const apr_array_header_t* both(apr_pool_t* pool, const apr_array_header_t* add, const apr_array_header_t* base) {
+  if (add == nullptr || base == nullptr) return add != nullptr ? add : base;
+  return apr_array_append(pool, base, add);
+}
 Flag either(Flag add, Flag base) { return add != Flag::kUnset ? add : base; }
 
 }  // namespace
@@ -66,6 +70,8 @@ void* merge_dir_config(apr_pool_t* pool, void* base_data, void* add_data) {
   merged->process_group = either(add->process_group, base->process_group);
   merged->application_group = either(add->application_group, base->application_group);
   merged->callable = either(add->callable, base->callable);
+  merged->type = either(add->type, base->type);
+  merged->env = both(pool, add->env, base->env);
   merged->pass_authorization = either(add->pass_authorization, base->pass_authorization);
   merged->script_reloading = either(add->script_reloading, base->script_reloading);
   merged->chunked_request = either(add->chunked_request, base->chunked_request);

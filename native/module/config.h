@@ -15,6 +15,9 @@
 namespace nwsgi::httpd_side {
 
 enum class Flag : signed char { kUnset = -1, kOff = 0, kOn = 1 };
+// What an application may be: WSGIApplicationType, application-type=. The gateway finds out what "auto" is.
+inline constexpr const char* kApplicationTypes[] = {"auto", "wsgi", "node", "fetch"};
+
 enum class HeadMapping : signed char { kUnset = -1, kOff, kOn, kAuto };
 
 // Options that a mount or a WSGIImportScript may carry; null and kUnset where not given.
@@ -22,6 +25,7 @@ struct MountOptions {
   const char* process_group;
   const char* application_group;
   const char* callable;
+  const char* type;
   Flag pass_authorization;
 };
 
@@ -57,6 +61,7 @@ struct MountTable {
 struct PreloadEntry {
   const char* script;
   const char* callable;  // null: what the server says
+  const char* type;      // null: what the server says
   const char* application_group;
 };
 
@@ -76,6 +81,8 @@ struct DirConfig {
   const char* process_group;
   const char* application_group;
   const char* callable;
+  const char* type;             // one of kApplicationTypes
+  const apr_array_header_t* env;  // const char*, "NAME=value" of WSGIApplicationEnv: of two with one name the later wins
   Flag pass_authorization;
   Flag script_reloading;
   Flag chunked_request;

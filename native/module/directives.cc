@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "module/application_env.h"
 #include "module/config.h"
 #include "module/log.h"
 #include "module/mount_directives.h"
@@ -33,6 +34,10 @@ const char* set_callable_object(cmd_parms* cmd, void* data, const char* value) {
   if (const char* error = check_callable(cmd, value)) return error;
   static_cast<DirConfig*>(data)->callable = value;
   return nullptr;
+}
+
+const char* set_application_type(cmd_parms* cmd, void* data, const char* value) {
+  return read_application_type(cmd, value, &static_cast<DirConfig*>(data)->type);
 }
 
 // On/Off directives; cmd_data is the offset of the flag in DirConfig.
@@ -145,6 +150,10 @@ const command_rec kDirectives[] = {
      "which runtime environment applications run in"},
     {"WSGICallableObject", setter(set_callable_object), nullptr, OR_FILEINFO, TAKE1,
      "name of the export that is the application"},
+    {"WSGIApplicationType", setter(set_application_type), nullptr, OR_FILEINFO, TAKE1,
+     "what the application is: wsgi, node, fetch or auto"},
+    {"WSGIApplicationEnv", setter(add_application_env), nullptr, kServerAndDirectory, RAW_ARGS,
+     "variables of the application's process.env, as NAME=value"},
     {"WSGIPassAuthorization", setter(set_flag), flag_at(offsetof(DirConfig, pass_authorization)), OR_FILEINFO, FLAG,
      "whether applications see the Authorization header"},
     {"WSGIScriptReloading", setter(set_flag), flag_at(offsetof(DirConfig, script_reloading)), OR_FILEINFO, FLAG,

@@ -29,6 +29,7 @@ enum class Code : int {
   kBadTimeout = 1113,           // not a duration
   kBadNodeOption = 1114,        // a Node option that cannot work here
   kBadPreload = 1115,           // WSGIImportScript without literal groups
+  kBadVariable = 1116,          // WSGIApplicationEnv without NAME=value
 
   // Requests.
   kScriptMissing = 1201,        // 404

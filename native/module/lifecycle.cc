@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 
+#include "module/application_env.h"
 #include "module/config.h"
 #include "module/log.h"
 #include "module/runtime_loader.h"
@@ -104,6 +105,9 @@ void preload_all(server_rec* main_server) {
       preload.script = entry.script;
       const char* callable = entry.callable != nullptr ? entry.callable : settings->callable;
       preload.callable = callable != nullptr && callable[0] != '%' ? callable : "application";
+      const char* type = entry.type != nullptr ? entry.type : settings->type;
+      if (type != nullptr) preload.type = type;
+      preload.env = application_env(server->lookup_defaults);
       preload.reloading = is_on(settings->script_reloading, true);
       preload.site = server;
       host->preload(preload);
@@ -157,6 +161,7 @@ bool is_multiprocess() { return child().multiprocess; }
 // Runs in the parent, in both passes of the start and in each restart.
 int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* server) noexcept try {
   separate_server_configs(pconf, server);
+  find_environment_module();
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   if (!applications_configured(server)) return OK;
   const RuntimeFiles files = find_runtime_files();

@@ -39,11 +39,13 @@ const char* read_option(cmd_parms* cmd, const char* argument, MountOptions* opti
   if (name == "process-group") slot = &options->process_group;
   else if (name == "application-group") slot = &options->application_group;
   else if (name == "callable-object") slot = &options->callable;
+  else if (name == "application-type") slot = &options->type;
   if (slot != nullptr) {
     if (*slot != nullptr) return config_error(cmd, Code::kBadOption, "%s is given twice", argument);
     *slot = value;
     if (slot == &options->process_group) return check_process_group(cmd, value);
     if (slot == &options->application_group) return check_application_group(cmd, value);
+    if (slot == &options->type) return read_application_type(cmd, value, slot);
     return check_callable(cmd, value);
   }
   if (name == "pass-authorization" && !for_import) {
@@ -57,11 +59,12 @@ const char* read_option(cmd_parms* cmd, const char* argument, MountOptions* opti
     return nullptr;
   }
   return config_error(cmd, Code::kUnknownOption, "\"%s\" is unknown: the options are process-group=, "
-                      "application-group=, callable-object=%s", argument, for_import ? "" : " and pass-authorization=");
+                      "application-group=, callable-object=, application-type=%s", argument,
+                      for_import ? "" : " and pass-authorization=");
 }
 
 const char* read_options(cmd_parms* cmd, int count, char* const arguments[], MountOptions* options, bool for_import) {
-  *options = MountOptions{nullptr, nullptr, nullptr, Flag::kUnset};
+  *options = MountOptions{nullptr, nullptr, nullptr, nullptr, Flag::kUnset};
   for (int i = 0; i < count; ++i) {
     if (const char* error = read_option(cmd, arguments[i], options, for_import)) return error;
   }
@@ -92,6 +95,7 @@ void add_preload(ServerConfig* config, const char* script, const MountOptions& o
   auto* entry = static_cast<PreloadEntry*>(apr_array_push(config->preloads));
   entry->script = script;
   entry->callable = options.callable;
+  entry->type = options.type;
   entry->application_group = literal_value(options.application_group);
 }
 
@@ -157,6 +161,15 @@ const char* check_application_group(const cmd_parms* cmd, const char* value) {
 const char* check_callable(const cmd_parms* cmd, const char* value) {
   const char* wrong = check_name(cmd->pool, value, NameKind::kCallable);
   return wrong != nullptr ? config_error(cmd, Code::kBadCallable, "%s", wrong) : nullptr;
+}
+
+const char* read_application_type(const cmd_parms* cmd, const char* value, const char** type) {
+  for (const char* known : kApplicationTypes) {
+    if (strcasecmp(value, known) != 0) continue;
+    *type = known;
+    return nullptr;
+  }
+  return config_error(cmd, Code::kBadValue, "an application's type is wsgi, node, fetch or auto, not \"%s\"", value);
 }
 
 const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const arguments[]) {

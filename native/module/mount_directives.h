@@ -10,9 +10,11 @@ const char* set_script_alias(cmd_parms* cmd, void* unused, int count, char* cons
 const char* set_script_alias_match(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
 const char* set_import_script(cmd_parms* cmd, void* unused, int count, char* const arguments[]);
 
-// Shared with the other setters: null when the group or callable can be used, else the complete error.
+// Shared with the other setters: null when the value can be used, else the complete error.
 const char* check_process_group(const cmd_parms* cmd, const char* value);
 const char* check_application_group(const cmd_parms* cmd, const char* value);
 const char* check_callable(const cmd_parms* cmd, const char* value);
+// Sets *type to one of kApplicationTypes.
+const char* read_application_type(const cmd_parms* cmd, const char* value, const char** type);
 
 }  // namespace nwsgi::httpd_side

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "exchange/record.h"
+#include "module/application_env.h"
 #include "module/expansion.h"
 #include "module/mounts.h"
 
@@ -62,50 +63,36 @@ bool content_filters_installed(const request_rec* r) {
   return false;
 }
 
-bool usable_header_name(const char* name) {
-  if (*name == '\0') return false;
-  for (; *name != '\0'; ++name) {
-    const auto c = static_cast<unsigned char>(*name);
-    const bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-    if (!letter && !(c >= '0' && c <= '9') && c != '-') return false;
-  }
-  return true;
+// Whether no kind of application may see Authorization and Proxy-Authorization. Where httpd itself has checked them,
+// they are none of the application's business unless the site says so.
+bool authorization_hidden(const request_rec* r, Flag pass) {
+  if (pass != Flag::kUnset) return pass == Flag::kOff;
+  return r->user != nullptr || r->ap_auth_type != nullptr;
 }
 
-void add_header(request_rec* r, const RequestPlan& plan, const apr_table_entry_t& header, RecordWriter* record) {
-  // '_' and other characters would make names collide with those of other headers: dropped.
-  if (header.key == nullptr || header.val == nullptr || !usable_header_name(header.key)) return;
-  switch (header.key[0] | 0x20) {
-    case 'a':
-      if (strcasecmp(header.key, "Authorization") == 0 && !plan.pass_authorization) return;
-      break;
-    case 'c':
-      if (strcasecmp(header.key, "Content-Type") == 0) {
-        record->add("CONTENT_TYPE", header.val);
-        return;
+// Headers keep the names that the client wrote; what of them a WSGI application may see is the gateway's to decide.
+void add_headers(request_rec* r, const RequestPlan& plan, RecordWriter* record) {
+  const bool hide_authorization = authorization_hidden(r, plan.pass_authorization);
+  const apr_array_header_t* headers = apr_table_elts(r->headers_in);
+  for (int i = 0; i < headers->nelts; ++i) {
+    const auto& header = APR_ARRAY_IDX(headers, i, apr_table_entry_t);
+    if (header.key == nullptr || header.val == nullptr) continue;
+    const char first = static_cast<char>(header.key[0] | 0x20);
+    if (hide_authorization &&
+        ((first == 'a' && strcasecmp(header.key, "Authorization") == 0) ||
+         (first == 'p' && strcasecmp(header.key, "Proxy-Authorization") == 0))) {
+      continue;
+    }
+    // HTTP/2 joins cookies with "; " by itself.
+    if (first == 'c' && strcasecmp(header.key, "Cookie") == 0 && r->connection->master == nullptr) {
+      std::string unfolded;
+      if (unfold_cookies(header.key, header.val, static_cast<size_t>(r->server->limit_req_fieldsize), &unfolded)) {
+        record->add_header(header.key, unfolded);
+        continue;
       }
-      if (strcasecmp(header.key, "Content-Length") == 0) {
-        record->add("CONTENT_LENGTH", header.val);
-        return;
-      }
-      // HTTP/2 joins cookies with "; " by itself.
-      if (strcasecmp(header.key, "Cookie") == 0 && r->connection->master == nullptr) {
-        std::string unfolded;
-        if (unfold_cookies(header.key, header.val, static_cast<size_t>(r->server->limit_req_fieldsize), &unfolded)) {
-          record->add("HTTP_COOKIE", unfolded);
-          return;
-        }
-      }
-      break;
-    case 'p':
-      // HTTP_PROXY is a variable that HTTP clients of the application believe ("httpoxy").
-      if (strcasecmp(header.key, "Proxy") == 0) return;
-      if (strcasecmp(header.key, "Proxy-Authorization") == 0 && !plan.pass_authorization) return;
-      break;
-    default:
-      break;
+    }
+    record->add_header(header.key, header.val);
   }
-  record->add_header(header.key, header.val);
 }
 
 void add_number(RecordWriter* record, std::string_view name, unsigned number) {
@@ -114,13 +101,22 @@ void add_number(RecordWriter* record, std::string_view name, unsigned number) {
   record->add(name, std::string_view(text, static_cast<size_t>(end - text)));
 }
 
+// The first pair: all that is needed to know which application, already loaded or not, the request is for.
+void add_target(const request_rec* r, const RequestPlan& plan, RecordWriter* record) {
+  std::string target(plan.type);
+  ((target += '\n') += plan.callable) += '\n';
+  target += r->filename;
+  record->add("nwsgi.x-target", target);
+}
+
 // Variables of the configuration and of other modules (SetEnv, SSL_*, REDIRECT_*). They come first: what the request
-// itself says wins, as in CGI, and our own instructions to the gateway cannot be forged.
+// itself says wins, as in CGI, and headers and our own instructions to the gateway cannot be forged.
 void add_environment(const request_rec* r, RecordWriter* record) {
   const apr_array_header_t* entries = apr_table_elts(r->subprocess_env);
   for (int i = 0; i < entries->nelts; ++i) {
     const auto& entry = APR_ARRAY_IDX(entries, i, apr_table_entry_t);
-    if (entry.key == nullptr || entry.val == nullptr || std::strncmp(entry.key, "nwsgi.", 6) == 0) continue;
+    if (entry.key == nullptr || entry.val == nullptr) continue;
+    if (entry.key[0] == ':' || std::strncmp(entry.key, "nwsgi.", 6) == 0) continue;
     record->add(entry.key, entry.val);
   }
 }
@@ -218,7 +214,7 @@ RequestPlan make_plan(request_rec* r) {
   plan.script_name = std::string_view(r->uri, script_name_bytes);
   plan.path_info = std::string_view(r->uri + script_name_bytes);
 
-  const MountOptions none{nullptr, nullptr, nullptr, Flag::kUnset};
+  const MountOptions none{nullptr, nullptr, nullptr, nullptr, Flag::kUnset};
   const MountOptions& options = plan.mount != nullptr ? plan.mount->options : none;
   plan.process_group = expand_name(
       r, first_given(options.process_group, plan.settings->process_group, "%{GLOBAL}"), plan.script_name);
@@ -226,9 +222,9 @@ RequestPlan make_plan(request_rec* r) {
       r, first_given(options.application_group, plan.settings->application_group, "%{RESOURCE}"), plan.script_name);
   plan.callable =
       expand_name(r, first_given(options.callable, plan.settings->callable, "application"), plan.script_name);
-  const Flag pass = options.pass_authorization != Flag::kUnset ? options.pass_authorization
-                                                               : plan.settings->pass_authorization;
-  plan.pass_authorization = is_on(pass, false);
+  plan.type = first_given(options.type, plan.settings->type, "auto");
+  plan.pass_authorization = options.pass_authorization != Flag::kUnset ? options.pass_authorization
+                                                                       : plan.settings->pass_authorization;
   if (r->header_only) {
     const HeadMapping mapping = plan.settings->map_head;
     plan.head_as_get = mapping == HeadMapping::kOn || (mapping != HeadMapping::kOff && content_filters_installed(r));
@@ -238,18 +234,22 @@ RequestPlan make_plan(request_rec* r) {
 
 std::string build_record(request_rec* r, const RequestPlan& plan, bool multiprocess) {
   RecordWriter record(3072);
+  add_target(r, plan, &record);
   add_environment(r, &record);
   add_request(r, plan, &record);
   add_addresses(r, &record);
   add_redirect(r, &record);
-  const apr_array_header_t* headers = apr_table_elts(r->headers_in);
-  for (int i = 0; i < headers->nelts; ++i) add_header(r, plan, APR_ARRAY_IDX(headers, i, apr_table_entry_t), &record);
+  add_headers(r, plan, &record);
 
   record.add("nwsgi.process_group", plan.process_group);
   record.add("nwsgi.application_group", plan.application_group);
   record.add("nwsgi.callable_object", plan.callable);
   add(&record, "nwsgi.request_id", request_id(r));
-  record.add("nwsgi.x-callable", plan.callable);
+  add_number(&record, "nwsgi.x-local-port", r->connection->local_addr->port);
+  if (plan.pass_authorization != Flag::kUnset) {
+    record.add("nwsgi.x-authorization", plan.pass_authorization == Flag::kOn ? "1" : "0");
+  }
+  if (const std::string env = application_env(r->per_dir_config); !env.empty()) record.add("nwsgi.x-env", env);
   if (is_on(plan.settings->development_errors, false)) record.add("nwsgi.x-error-page", "development");
   if (is_on(plan.settings->script_reloading, true)) record.add("nwsgi.x-reloading", "1");
   if (multiprocess) record.add("nwsgi.x-multiprocess", "1");

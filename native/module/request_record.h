@@ -19,7 +19,8 @@ struct RequestPlan {
   const char* process_group;
   const char* application_group;
   const char* callable;
-  bool pass_authorization;
+  const char* type;               // one of kApplicationTypes
+  Flag pass_authorization;        // kUnset: as is usual for the kind of application
   bool head_as_get;
 };
 

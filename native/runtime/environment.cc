@@ -2,6 +2,7 @@
 
 #include <node.h>
 #include <pthread.h>
+#include <unistd.h>
 #include <v8.h>
 
 #include "bridge/bridge.h"
@@ -70,6 +71,7 @@ void Environment::join() {
 }
 
 void Environment::request_stop(const std::string& reason, uint32_t milliseconds) {
+  stop_requested_ = true;
   context_.mailbox->request_stop({reason, milliseconds});
 }
 
@@ -125,6 +127,7 @@ void Environment::publish(node::Environment* env, v8::Isolate* isolate) {
 void Environment::run() {
   pthread_setname_np(pthread_self(), "nwsgi-node");
   unblock_child_signal();
+  if (platform_->own_directories()) separate_directory();
   exchange::set_current_bridge_context(&context_);
   std::vector<std::string> errors;
   auto setup = node::CommonEnvironmentSetup::Create(platform_->node_platform(), &errors, platform_->args(),
@@ -154,20 +157,45 @@ void Environment::serve(node::CommonEnvironmentSetup& setup) {
   const v8::Context::Scope context_scope(setup.context());
   node::SetProcessExitHandler(env, [this](node::Environment*, int code) {
     exit_code_.store(code);
-    stop(EndReason::kExited);
+    // Asked to end, many applications do so themselves: server.close(() => process.exit()).
+    stop(stop_requested_ ? EndReason::kStopped : EndReason::kExited);
   });
   isolate->AddNearHeapLimitCallback(on_near_heap_limit, this);
   node::AddLinkedBinding(env, "nwsgi_bridge", nwsgi_bridge_init, kNodeApiVersion);
   publish(env, isolate);
-  const std::string main =
-      "require('module').createRequire(" + json_string(gateway_directory_ + "/") + ")('./bootstrap.cjs');";
-  if (!node::LoadEnvironment(env, main.c_str()).IsEmpty()) {
+  // process.exit() waits for debuggers too.
+  node::AtExit(env, [](void* data) { static_cast<Environment*>(data)->debugger_.close(v8::Isolate::GetCurrent()); }, this);
+  v8::Local<v8::Value> opened;
+  if (node::LoadEnvironment(env, main_source().c_str()).ToLocal(&opened)) {
+    announce_debugger(isolate, setup.context(), opened);
     static_cast<void>(node::SpinEventLoop(env));
   }
   // Whoever comes now finds no environment to stop or interrupt.
   publish(nullptr, nullptr);
+  debugger_.close(isolate);
   isolate->RemoveNearHeapLimitCallback(on_near_heap_limit, 0);
   node::Stop(env);
+}
+
+std::string Environment::main_source() const {
+  std::string source;
+  if (platform_->debugger()) source = "const opened = " + Debugger::open_source(*platform_->debugger()) + ";\n";
+  source += "require('module').createRequire(" + json_string(gateway_directory_ + "/") + ")('./bootstrap.cjs');\n";
+  if (platform_->debugger()) source += "return opened;\n";
+  return source;
+}
+
+void Environment::announce_debugger(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Value> opened) {
+  if (!platform_->debugger()) return;
+  std::string problem;
+  const std::string url = debugger_.accept(isolate, context, opened, &problem);
+  const std::string who = " application group '" + name_ + "' in process " + std::to_string(::getpid());
+  if (url.empty()) {
+    owner_->log(exchange::kLogWarning, "NWSGI3016" + who + ": no debugger can attach" +
+                                           (problem.empty() ? "" : ": " + problem) + ". Check --inspect in WSGINodeOptions");
+  } else {
+    owner_->log(exchange::kLogNotice, "NWSGI3015" + who + ": a debugger can attach at " + url);
+  }
 }
 
 Failure Environment::failure() const {

@@ -12,14 +12,12 @@
 #include <vector>
 
 #include "exchange/bridge_context.h"
+#include "runtime/debugger.h"
 #include "runtime/platform.h"
 
 namespace node {
 class CommonEnvironmentSetup;
 class Environment;
-}
-namespace v8 {
-class Isolate;
 }
 
 namespace nwsgi::runtime {
@@ -39,7 +37,7 @@ class EnvironmentOwner {
  public:
   virtual void on_ready(Environment* environment, const std::string& failure) = 0;
   virtual void on_load_failed(Environment* environment, const std::string& script) = 0;
-  virtual void on_watch(Environment* environment, const std::string& script, const std::string& callable) = 0;
+  virtual void on_watch(Environment* environment, const exchange::LoadedScript& script) = 0;
   // Requests that the environment never began; the owner has another one serve them.
   virtual void on_unserved(Environment* environment, std::vector<exchange::Ref<exchange::Exchange>> requests) = 0;
   // The last call for this environment; its thread returns right after it and may be joined.
@@ -80,13 +78,15 @@ class Environment final : public exchange::RefCounted<Environment>, private exch
   void run();
   void serve(node::CommonEnvironmentSetup& setup);
   void close_mailbox();
+  std::string main_source() const;
+  void announce_debugger(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Value> opened);
   void publish(node::Environment* env, v8::Isolate* isolate);
   static size_t on_near_heap_limit(void* data, size_t current, size_t initial);
   static void on_interrupt(v8::Isolate* isolate, void* data);
 
   void on_ready(std::string failure) override { owner_->on_ready(this, failure); }
   void on_load_failed(std::string script) override { owner_->on_load_failed(this, script); }
-  void on_watch(std::string script, std::string callable) override { owner_->on_watch(this, script, callable); }
+  void on_watch(const exchange::LoadedScript& script) override { owner_->on_watch(this, script); }
   void on_stopped() override { stop(EndReason::kStopped); }
   void log(uint8_t level, const std::string& text) override { owner_->log(level, text); }
 
@@ -94,11 +94,13 @@ class Environment final : public exchange::RefCounted<Environment>, private exch
   EnvironmentOwner* const owner_;
   const std::string name_;
   const std::string gateway_directory_;
+  Debugger debugger_;  // the environment's thread
   exchange::BridgeContext context_;
   std::thread thread_;
   std::atomic<EndReason> reason_{EndReason::kExited};
   std::atomic<bool> reason_set_{false};
   std::atomic<int> exit_code_{0};
+  std::atomic<bool> stop_requested_{false};
 
   std::mutex mutex_;  // guards env_ and isolate_: null unless the environment is running
   node::Environment* env_ = nullptr;

@@ -82,7 +82,8 @@ Failure Group::stopping_failure() const {
 
 void Group::preload(const exchange::Preload& preload) {
   std::lock_guard lock(mutex_);
-  scripts_[preload.script] = {preload.callable, preload.reloading, stamp_of(preload.script)};
+  scripts_[preload.script] = {preload.callable, preload.type, preload.env, preload.reloading,
+                              stamp_of(preload.script)};
   if (!stopping_ && !current_) start_current_locked();
 }
 
@@ -99,11 +100,13 @@ std::string Group::config_json_locked() const {
   for (const auto& [path, script] : scripts_) {
     if (!preload.empty()) preload += ',';
     preload += "{\"script\":" + json_string(path) + ",\"callable\":" + json_string(script.callable) +
-               ",\"reloading\":" + (script.reloading ? "true" : "false") + "}";
+               ",\"type\":" + json_string(script.type) + ",\"environment\":" +
+               json_string(script.env, JsonText::kLatin1) + ",\"reloading\":" + (script.reloading ? "true" : "false") + "}";
   }
   return "{\"applicationGroup\":" + json_string(name_) + ",\"processGroup\":\"\",\"serverSoftware\":" +
          json_string(settings_->server_software) + ",\"version\":\"" NWSGI_VERSION "\",\"preload\":[" + preload +
-         "],\"execPath\":" + json_string(settings_->exec_path) + "}";
+         "],\"execPath\":" + json_string(settings_->exec_path) +
+         ",\"ownDirectory\":" + (settings_->platform->own_directories() ? "true" : "false") + "}";
 }
 
 Ref<Environment> Group::launch_locked() {
@@ -196,11 +199,11 @@ void Group::on_load_failed(Environment* environment, const std::string&) {
   retry_load_at_ = Clock::now() + std::max<Clock::duration>(milliseconds(1000), back_off(++failed_loads_));
 }
 
-void Group::on_watch(Environment*, const std::string& script, const std::string& callable) {
+void Group::on_watch(Environment*, const exchange::LoadedScript& script) {
   std::lock_guard lock(mutex_);
-  const auto [entry, added] = scripts_.try_emplace(script);
+  const auto [entry, added] = scripts_.try_emplace(script.path);
   if (!added) return;
-  entry->second = {callable, true, stamp_of(script)};
+  entry->second = {script.callable, script.type, script.env, true, stamp_of(script.path)};
 }
 
 void Group::on_unserved(Environment* environment, std::vector<Ref<Exchange>> requests) {

@@ -51,6 +51,8 @@ class Group final : private EnvironmentOwner {
   using Clock = exchange::Clock;
   struct Script {
     std::string callable;
+    std::string type;
+    std::string env;
     bool reloading = true;
     FileStamp stamp;
   };
@@ -63,7 +65,7 @@ class Group final : private EnvironmentOwner {
 
   void on_ready(Environment* environment, const std::string& failure) override;
   void on_load_failed(Environment* environment, const std::string& script) override;
-  void on_watch(Environment* environment, const std::string& script, const std::string& callable) override;
+  void on_watch(Environment* environment, const exchange::LoadedScript& script) override;
   void on_unserved(Environment* environment, std::vector<exchange::Ref<exchange::Exchange>> requests) override;
   void on_ended(Environment* environment) override;
   void log(uint8_t level, const std::string& text) override;

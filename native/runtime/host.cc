@@ -49,6 +49,10 @@ Host::Host(std::unique_ptr<Platform> platform, const exchange::HostOptions& opti
   settings_.server_software = options.server_software;
   settings_.exec_path = find_node();
   settings_.drain_time = options.drain_time;
+  if (!platform_->own_directories()) {
+    services_.log(nullptr, exchange::kLogDebug,
+                  "applications cannot have working directories of their own: unshare(CLONE_FS) is not allowed here");
+  }
   const SignalsBlocked blocked;
   supervisor_ = std::thread([this] { supervise(); });
 }

@@ -2,7 +2,9 @@
 
 #include <node.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <uv.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +14,21 @@
 
 namespace nwsgi::runtime {
 
+namespace {
+
+// libuv starts its threads with the first work, from the thread that has it. Were that an environment's, they would share
+// its working directory.
+void start_thread_pool() {
+  uv_loop_t loop;
+  if (uv_loop_init(&loop) != 0) return;
+  uv_work_t work;
+  uv_queue_work(&loop, &work, [](uv_work_t*) {}, [](uv_work_t*, int) {});
+  uv_run(&loop, UV_RUN_DEFAULT);
+  uv_loop_close(&loop);
+}
+
+}  // namespace
+
 Platform::Platform() = default;
 // V8 cannot be started twice in a process and is used until the process ends, so nothing is taken down here.
 Platform::~Platform() { static_cast<void>(platform_.release()); }
@@ -19,6 +36,7 @@ Platform::~Platform() { static_cast<void>(platform_.release()); }
 std::unique_ptr<Platform> Platform::start(const std::vector<std::string>& node_options, exchange::Failure* error) {
   std::vector<std::string> args{"nwsgi"};
   args.insert(args.end(), node_options.begin(), node_options.end());
+  const std::optional<DebuggerAddress> debugger = take_debugger_address(&args);
   const auto result = compat::initialize_once_per_process(args);
   if (result->early_return() || result->exit_code() != 0) {
     error->code = "NWSGI3001";
@@ -28,6 +46,7 @@ std::unique_ptr<Platform> Platform::start(const std::vector<std::string>& node_o
     return nullptr;
   }
   std::unique_ptr<Platform> platform(new Platform());
+  platform->debugger_ = debugger;
   platform->args_ = result->args();
   platform->exec_args_ = result->exec_args();
   const SignalsBlocked blocked;
@@ -35,6 +54,8 @@ std::unique_ptr<Platform> Platform::start(const std::vector<std::string>& node_o
   platform->platform_ = node::MultiIsolatePlatform::Create(static_cast<int>(std::min(cpus, 4u)));
   v8::V8::InitializePlatform(platform->platform_.get());
   v8::V8::Initialize();
+  start_thread_pool();
+  std::thread([&platform] { platform->own_directories_ = separate_directory(); }).join();
   return platform;
 }
 
@@ -49,6 +70,8 @@ SignalsBlocked::SignalsBlocked() {
 }
 
 SignalsBlocked::~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, reinterpret_cast<sigset_t*>(previous_), nullptr); }
+
+bool separate_directory() { return ::unshare(CLONE_FS) == 0; }
 
 void unblock_child_signal() {
   sigset_t child;

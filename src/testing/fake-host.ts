@@ -2,6 +2,7 @@
  * Runs an application without httpd: a bridge in JavaScript and the real gateway on top of it. For unit tests of
  * applications and of the gateway; what only a server can show (framing, time-outs) it does not imitate.
  */
+import { constants } from 'node:os';
 import { Dispatcher } from '../dispatcher.js';
 import { BRIDGE_ABI, ENVELOPE_STRIDE, Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
@@ -247,6 +248,10 @@ export class FakeBridge implements NativeBridge {
 
   watch(script: string, callable: string): void {
     this.watched.push(`${script} ${callable}`);
+  }
+
+  changeDirectory(): number {
+    return constants.errno.ENOTSUP;
   }
 
   onStop(callback: (reason: string, milliseconds: number) => void): void {
