@@ -28,7 +28,7 @@ const options = (inspect: string, more: Options = {}): Options => ({
 /** The debugger's view of the environment that answers at `path`. */
 async function attach(s: HttpdServer, path: string): Promise<DevTools> {
   const { text } = await s.get(path);
-  const place = announced(s).findLast(({ pid, group }) => `/${group}` === path && String(pid) === text);
+  const place = announced(s).reverse().find(({ pid, group }) => `/${group}` === path && String(pid) === text);
   expect(place, s.log()).toBeDefined();
   return DevTools.connect((place as Announced).url.href);
 }
