@@ -78,6 +78,30 @@ export const Problem = {
     'Status 500 for all requests that wait for the script.',
     'Correct the file, or compile it with tsc and serve the JavaScript file.',
   ),
+  nothingToServe: entry(
+    'NWSGI2105', 'error', 'The script has no application',
+    'It exports no callable, no function and no object with fetch, and no HTTP server of it began to listen.',
+    'Status 500 for all requests that wait for the script.',
+    'Let the script call listen(), or export one of: `application` (WSGI), a default function (req, res), an object with fetch(request).',
+  ),
+  misfit: entry(
+    'NWSGI2106', 'error', 'The script exports something that is not an application',
+    'The export looks like an application, but it cannot be called as it is: a class, an object of a framework, a value of the wrong type.',
+    'Status 500 for all requests that wait for the script.',
+    'The message says what would work.',
+  ),
+  notListening: entry(
+    'NWSGI2107', 'error', 'No server of the application listens',
+    'The application closed its server and has not called listen() again.',
+    'Status 503 until a server listens.',
+    'Call listen() again, or process.exit() to be replaced by a fresh environment.',
+  ),
+  plainServer: entry(
+    'NWSGI2108', 'info', 'A server that does not speak HTTP listens by itself',
+    'The application called listen() on a server of node:net or node:tls. Apache cannot serve it, so the port or path is really opened.',
+    'None. Each process of Apache that runs the application tries to open it; all but the first fail with EADDRINUSE.',
+    'None if that is what the application is meant to do. Otherwise leave the server out under Apache.',
+  ),
   applicationFailed: entry(
     'NWSGI2201', 'error', 'The application threw an exception',
     'An exception left the callable, or the iterable it returned, before anything was sent.',

@@ -1,14 +1,14 @@
 /**
  * Loads real scripts with the compiled gateway in a Node process of its own: the module loader of Node is what is
- * tested. NWSGI_TEST_NODES may name further Node binaries, separated by colons.
+ * tested.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compileGateway, nodes, root } from './helpers/gateway.js';
 
 interface Outcome {
   text: string;
@@ -20,14 +20,12 @@ interface Outcome {
 }
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const gateway = join(root, 'build', 'gateway-under-test');
-const nodes = [process.execPath, ...(process.env.NWSGI_TEST_NODES ?? '').split(':').filter((path) => path !== '')];
 const ANSWER = "(environ, start) => { start('200 OK', []); return [String(value)]; }";
 let directory = '';
+let gateway = '';
 
 beforeAll(() => {
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root, '--outDir', gateway], { stdio: 'inherit' });
+  gateway = compileGateway('gateway-under-test');
   directory = mkdtempSync(join(tmpdir(), 'nwsgi-loader-'));
 }, 60_000);
 
