@@ -56,7 +56,11 @@ export interface NativeBridge {
 
   /** Head, one optional block and the end in one call. A string is sent as UTF-8. 0, or OVER. */
   respond(handle: number, head: string, body?: Uint8Array | string): number;
-  /** Hands over the head: `"200 OK\nName:value\n"`, latin-1, already validated, no control characters but the `\n`. 0, or OVER. */
+  /**
+   * Hands over the head: `"200 OK\nName:value\n"`, or HTTP text (`"HTTP/1.1 200 OK\r\nName: value\r\n\r\n"`); latin-1,
+   * already validated. Headers that belong to the connection are left out; `Connection: close` closes it after the
+   * response. 0, or OVER.
+   */
   head(handle: number, head: string): number;
   /** Queues one block (copied). Returns the bytes queued and not yet written, or OVER. */
   write(handle: number, chunk: Uint8Array | string): number;
@@ -64,8 +68,23 @@ export interface NativeBridge {
   sendFile(handle: number, fd: number, offset: number, length: number): number;
   /** Size in bytes and current position of a regular file, or null if `fd` is none. */
   fileInfo(fd: number): { size: number; position: number } | null;
-  /** Sends a 1xx response, packed like a head. 0, or OVER. */
+  /** Sends a 1xx response but 101, packed like a head; 100 only while the client waits for it. 0, or OVER. */
   interim(handle: number, head: string): number;
+  /**
+   * Sends "101 Switching Protocols" with the headers of this head (packed as for {@link head}; its status line is not
+   * used). From then on {@link read} gives the client's raw bytes and ReadEnd when the client closed its side,
+   * {@link write} sends bytes as they are, with the same events and marks; {@link end} closes the sending side (the
+   * application may go on reading until the client closes, at most 30 s; with TLS reading ends, too), {@link abort}
+   * closes at once, also after `end`. HTTP/2 clients (extended CONNECT) see the same. 0, or OVER, also after a head.
+   */
+  upgrade(handle: number, head: string): number;
+  /**
+   * Lines `"Name:value\n"` to send after the body, before {@link end}. They reach clients of HTTP/2 and those that get a
+   * chunked response of HTTP/1.1; others get the response without them. 0, or OVER.
+   */
+  trailers(handle: number, lines: string): number;
+  /** The request's trailers, `"Name:value\n"`, once {@link read} returned ReadEnd; '' without any. */
+  requestTrailers(handle: number): string;
   /** The response is complete. 0, or OVER. */
   end(handle: number): number;
   /** The response stays incomplete and will look so to the client. 0, or OVER. */

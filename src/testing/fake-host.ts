@@ -30,9 +30,11 @@ export class FakeResponse {
   status = '';
   headers: [string, string][] = [];
   body: Buffer = Buffer.alloc(0);
-  /** What was handed over, in order: 'head', 'write', 'file', 'respond', 'interim', 'end', 'abort', 'fail', 'release'. */
+  /** What was handed over, in order: 'head', 'write', 'file', 'respond', 'interim', 'upgrade', 'trailers', 'end', 'abort', 'fail', 'release'. */
   readonly calls: string[] = [];
   readonly interims: string[] = [];
+  /** What was to follow the body, `"Name:value\n"`. */
+  trailers = '';
   failure: { status: number; code: string; message: string } | undefined;
   readonly log: string[] = [];
 
@@ -188,6 +190,24 @@ export class FakeBridge implements NativeBridge {
       slot.response.interims.push(head);
       return 0;
     });
+  }
+
+  upgrade(handle: number, head: string): number {
+    return this.#with(handle, 'upgrade', (slot) => {
+      setHead(slot.response, head);
+      return 0;
+    });
+  }
+
+  trailers(handle: number, lines: string): number {
+    return this.#with(handle, 'trailers', (slot) => {
+      slot.response.trailers += lines;
+      return 0;
+    });
+  }
+
+  requestTrailers(): string {
+    return '';
   }
 
   end(handle: number): number {

@@ -1,0 +1,54 @@
+/** Node applications: servers that were taken over at listen(), and handlers (req, res). */
+import http from 'node:http';
+import type { Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Application, Incoming } from '../application.js';
+import type { Exchange } from '../exchange.js';
+import { NwsgiError, Problem } from '../errors.js';
+import { RequestHead } from '../request-head.js';
+import { NodeExchange } from './exchange.js';
+import type { Listener } from './listening.js';
+import { serve } from './serve.js';
+
+/** Where requests go; see Listeners in listening.ts. */
+export interface ListenerTable {
+  /** The server that listens on the port at which a request arrived, else the first one. */
+  find(localPort: string): Pick<Listener, 'server' | 'protocol'> | undefined;
+  /** Counts a connection of the server until the socket's 'close'; false when the server takes no more. */
+  connect(server: Server, socket: Duplex): boolean;
+}
+
+export class NodeKind implements Application {
+  readonly kind = 'node';
+  readonly #listeners: ListenerTable;
+
+  constructor(listeners: ListenerTable) {
+    this.#listeners = listeners;
+  }
+
+  begin({ bridge, handle, hasBody, target, bytes, start, end, done }: Incoming): Exchange | undefined {
+    const exchange = new NodeExchange(bridge, handle, hasBody, target, done);
+    exchange.request = RequestHead.decode(bytes, start, end, exchange);
+    const listener = this.#listeners.find(exchange.localPort);
+    if (listener === undefined) {
+      exchange.fail(new NwsgiError(Problem.notListening, 'no server of the application listens'), undefined, 503);
+      exchange.release();
+      return undefined;
+    }
+    const server = listener.server as http.Server;
+    serve(exchange, server, (socket) => this.#listeners.connect(server, socket));
+    return exchange;
+  }
+}
+
+/** A server for a handler that the script exports: it never listens, and is given to {@link NodeKind} as a Listener. */
+export function serverFor(handler: (req: http.IncomingMessage, res: http.ServerResponse) => unknown): http.Server {
+  return http.createServer((req, res) => {
+    const outcome = handler(req, res);
+    if (isThenable(outcome)) outcome.then(undefined, (error: unknown) => NodeExchange.of(req)?.handlerFailed(error));
+  });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

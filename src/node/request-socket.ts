@@ -1,0 +1,279 @@
+/**
+ * The socket below the request and response of one HTTP exchange. Node's own classes work on it as on a connection:
+ * what ServerResponse writes (the text of a head, then the body) is taken apart here and goes to the server as a head and
+ * blocks; reading is switched on and off by resume() and pause(), as IncomingMessage does.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Flow } from '../exchange.js';
+import { ReadEnd, ReadPending } from '../native.js';
+import type { RequestHead } from '../request-head.js';
+import { countStreamed } from '../streamed-memory.js';
+import type { NodeExchange } from './exchange.js';
+import { kNeedDrain } from './internals.js';
+import { ClientSocket } from './socket.js';
+
+const READ = 64 * 1024;
+/** Blocks up to this size, together, are sent as one. */
+const JOINED = 64 * 1024;
+/** How long a request may be read on when its response is complete. */
+const READ_ON_MILLISECONDS = 500;
+
+type Done = (error?: Error | null) => void;
+
+interface Written {
+  chunk: string | Uint8Array;
+  encoding: BufferEncoding | 'buffer';
+}
+
+/** Parts of Node's classes that their types do not have. */
+export interface ResponseInternals {
+  _header: string | null;
+  _headerSent: boolean;
+  _trailer: string;
+  _sent100: boolean;
+  _expect_continue: boolean;
+  _closed: boolean;
+  destroyed: boolean;
+  [kNeedDrain]: boolean;
+}
+
+interface RequestInternals {
+  _dumped: boolean;
+  _consuming: boolean;
+  _dump(): void;
+  _addHeaderLines(headers: string[], count: number): void;
+  aborted: boolean;
+}
+
+export class RequestSocket extends ClientSocket {
+  /** The parts of the exchange; set before anything can happen. */
+  req!: IncomingMessage & RequestInternals;
+  res!: ServerResponse & ResponseInternals;
+  _httpMessage: ServerResponse | null = null;
+  /** Node's classes look for it. */
+  readonly parser = null;
+
+  #pending: Written[] = [];
+  #done: Done | undefined;
+  #flushing = false;
+  #headTaken = false;
+  /** The application called end(): nothing more follows what is pending. */
+  #complete = false;
+  #patience: NodeJS.Timeout | undefined;
+
+  declare readonly exchange: NodeExchange;
+
+  constructor(exchange: NodeExchange, head: RequestHead) {
+    super(exchange, head);
+    this.on('drain', onDrain);
+    this.on('timeout', onTimeout);
+    this.on('error', ignore);
+  }
+
+  // ---- the request body ----
+
+  /** IncomingMessage asks for more. */
+  override resume(): this {
+    this.pump();
+    return this;
+  }
+
+  override pause(): this {
+    return this;
+  }
+
+  /** Moves body bytes to the request until it has enough or none are there. */
+  readonly pump = (): void => {
+    const { exchange, req } = this;
+    if (req.complete || this.destroyed) return;
+    exchange.onBody = undefined;
+    for (;;) {
+      if (req._dumped) {
+        this.endBody();
+        return;
+      }
+      const got = exchange.hasBody ? exchange.bridge.read(exchange.handle, READ) : ReadEnd;
+      if (typeof got !== 'number') {
+        if (got.byteLength === 0) continue;
+        countStreamed(got.byteLength);
+        this.count(got.byteLength, 0);
+        if (!req.push(got)) return;
+      } else if (got === ReadPending && !exchange.aborted) {
+        exchange.onBody = () => exchange.scope.runInAsyncScope(this.pump);
+        return;
+      } else if (got === ReadEnd) {
+        this.endBody();
+        return;
+      } else {
+        // The client left, or sent what is no body.
+        this.destroy();
+        return;
+      }
+    }
+  };
+
+  endBody(): void {
+    const { exchange, req } = this;
+    if (req.complete) return;
+    exchange.onBody = undefined;
+    req.complete = true;
+    const trailers = exchange.hasBody && !req._dumped ? exchange.bridge.requestTrailers(exchange.handle) : '';
+    if (trailers !== '') {
+      const lines = trailers.split('\n').filter((line) => line !== '');
+      const raw = lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
+      req._addHeaderLines(raw, raw.length);
+    }
+    req.push(null);
+    if (this.#complete) this.#end();
+  }
+
+  // ---- the response ----
+
+  override _write(chunk: string | Uint8Array, encoding: BufferEncoding, done: Done): void {
+    this._writev([{ chunk, encoding }], done);
+  }
+
+  override _writev(written: Written[], done: Done): void {
+    for (const item of written) {
+      if (item.chunk.length !== 0) this.#pending.push(item);
+    }
+    this.#done = done;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // end() finishes in the same tick: head, body and end then leave in one call.
+    process.nextTick(flush, this);
+  }
+
+  flush(): void {
+    if (!this.#flushing) return;
+    this.#flushing = false;
+    if (this.destroyed) return;
+    const { exchange, res } = this;
+    const head = this.#takeHead();
+    const body = this.#takeBody();
+    let flow: number = Flow.Continue;
+    if (this.#complete && head !== undefined && body.length < 2 && this.#mayEnd()) {
+      exchange.sendAll(head, body[0]);
+      this.#ended();
+    } else {
+      if (head !== undefined) exchange.sendHead(head);
+      for (const block of body) flow = exchange.send(block);
+      if (this.#complete) this.#end();
+    }
+    let sent = head === undefined ? 0 : head.length;
+    for (const block of body) sent += block.length;
+    this.count(0, sent);
+    const done = this.#done;
+    this.#done = undefined;
+    if (done === undefined) return;
+    if (flow === Flow.Pause && !res.writableEnded) {
+      exchange.onWritable = () => {
+        exchange.onWritable = undefined;
+        done();
+      };
+    } else {
+      process.nextTick(done);
+    }
+  }
+
+  /** All that the response has was written: called from within end(). */
+  finish(): void {
+    if (this.#complete) return;
+    this.#complete = true;
+    if (this.#flushing) this.flush();
+    else this.#end();
+  }
+
+  /** The response's head, if it is among what was written; interim ones are passed on. */
+  #takeHead(): string | undefined {
+    const { exchange, res } = this;
+    while (!this.#headTaken) {
+      const first = this.#pending[0];
+      if (first === undefined) return undefined;
+      const head = res._header;
+      const text = typeof first.chunk === 'string' ? first.chunk : '';
+      if (head !== null && res._headerSent && text.startsWith(head)) {
+        this.#headTaken = true;
+        if (text.length === head.length) this.#pending.shift();
+        else first.chunk = text.slice(head.length);
+        return head;
+      }
+      this.#pending.shift();
+      if (/^HTTP\/1\.1 1\d\d /.test(text)) exchange.bridge.interim(exchange.handle, text);
+      else this.#refuseRaw();
+    }
+    return undefined;
+  }
+
+  #takeBody(): (string | Uint8Array)[] {
+    const blocks = this.#pending.map(({ chunk, encoding }) =>
+      typeof chunk !== 'string' || encoding === 'utf8' || (encoding as string) === 'utf-8' || !encoding ? chunk : Buffer.from(chunk, encoding as BufferEncoding),
+    );
+    this.#pending = [];
+    if (blocks.length < 2) return blocks;
+    let total = 0;
+    for (const block of blocks) total += block.length;
+    if (total > JOINED) return blocks;
+    return [Buffer.concat(blocks.map((block) => (typeof block === 'string' ? Buffer.from(block) : block)))];
+  }
+
+  /** Bytes that are no HTTP response of `res`: only a connection of its own could carry them. */
+  #refuseRaw(): void {
+    this.destroy(new Error('bytes written to the socket of a request cannot be sent: use the response, or an "upgrade"'));
+  }
+
+  /** The server ends an exchange as a whole: a body that the application is still reading keeps it open for a moment. */
+  #mayEnd(): boolean {
+    const { req, exchange } = this;
+    return !exchange.hasBody || req.complete || req._dumped || !req._consuming || req.readableFlowing === false;
+  }
+
+  #end(): void {
+    const { exchange, res } = this;
+    if (exchange.ended) return;
+    if (!this.#mayEnd()) {
+      this.#patience ??= setTimeout(() => this.req._dump(), READ_ON_MILLISECONDS);
+      return;
+    }
+    clearTimeout(this.#patience);
+    if (res._trailer !== '') exchange.bridge.trailers(exchange.handle, res._trailer.replaceAll('\r\n', '\n'));
+    exchange.end();
+    this.#ended();
+  }
+
+  #ended(): void {
+    if (this.exchange.aborted && !this.destroyed) this.destroy();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const { exchange } = this;
+    exchange.onBody = undefined;
+    exchange.onWritable = undefined;
+    clearTimeout(this.#patience);
+    exchange.breakOff();
+    super._destroy(error, done);
+  }
+}
+
+function flush(socket: RequestSocket): void {
+  socket.flush();
+}
+
+function ignore(): void {}
+
+function onDrain(this: RequestSocket): void {
+  const res = this._httpMessage as (ServerResponse & ResponseInternals) | null;
+  if (res === null || res.writableEnded || !res[kNeedDrain]) return;
+  res[kNeedDrain] = false;
+  res.emit('drain');
+}
+
+/** As in a server of Node: whoever listens for the time-out deals with it, else the connection is closed. */
+function onTimeout(this: RequestSocket): void {
+  const { req, _httpMessage: res } = this;
+  const byRequest = !req.complete && req.emit('timeout', this);
+  const byResponse = res?.emit('timeout', this) === true;
+  const byServer = (this as unknown as { server: NodeJS.EventEmitter }).server.emit('timeout', this);
+  if (!byRequest && !byResponse && !byServer) this.destroy();
+}
+
