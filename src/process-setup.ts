@@ -7,6 +7,7 @@ import { LineBuffer } from './wsgi/error-stream.js';
 import { logText, Problem } from './errors.js';
 import { LogLevel } from './native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge } from './native.js';
+import { shareEnvironmentWithWorkers } from './worker-environment.js';
 
 /** What ends when the environment does. */
 export interface ProcessOutput {
@@ -22,6 +23,7 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
     process.argv[0] = config.execPath;
   }
   process.env = privateEnvironment(process.env);
+  shareEnvironmentWithWorkers();
   const out = redirect('stdout', bridge, LogLevel.notice);
   const err = redirect('stderr', bridge, LogLevel.error);
   reportUncaught(bridge);
