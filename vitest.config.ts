@@ -21,6 +21,8 @@ export default defineConfig({
           ...httpd,
         },
       },
+      { test: { name: 'quick', include: ['test/frameworks/quick/**/*.test.ts'], environment: 'node', ...httpd } },
+      { test: { name: 'frameworks', include: ['test/frameworks/**/*.test.ts'], environment: 'node', ...httpd } },
       {
         test: {
           name: 'soak',

@@ -1,8 +1,10 @@
 // npm test [-- SUITE…] [-- VITEST ARGUMENTS]: sets up, runs the suites and prints the sum as the last line.
 //
-// Suites: layers (include rules), types, native (C++ unit tests), unit (gateway), integration (real httpd, every MPM). `soak` runs only when
-// it is named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
+// Suites: layers (include rules), types, native (C++ unit tests), unit (gateway), integration (real httpd, every MPM), quick
+// (applications of a few frameworks). `soak` and `frameworks` (all frameworks, those of `quick` too) run only when they
+// are named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
 import { join } from 'node:path';
+import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
 import { nativeOutput } from './lib/paths.mjs';
 import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp, testPackages } from './lib/setup.mjs';
@@ -10,25 +12,34 @@ import { bold, main } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
 const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration'];
-const knownSuites = [...defaultSuites, 'soak'];
+const knownSuites = [...defaultSuites, 'soak', 'quick', 'frameworks'];
 
-function runSuite(suite, rest, home) {
+function runSuite(suite, rest, environment) {
   if (suite === 'layers') return checkLayers();
   if (suite === 'types') return checkTypes();
   if (suite === 'native') return runDoctest(join(nativeOutput, 'nwsgi_native_test'));
-  return runVitest(suite, rest, { NWSGI_TEST_HOME: home });
+  return runVitest(suite, rest, environment);
+}
+
+/** Prepares the applications that the suites run, and returns the environment that tells about them. */
+function frameworksFor(suites, libnode) {
+  if (suites.includes('frameworks')) return provideFrameworks({ libnode });
+  return suites.includes('quick') ? provideFrameworks({ libnode, quick: true }) : {};
 }
 
 await main(async () => {
   const given = process.argv.slice(2);
   const suites = given.filter((argument) => knownSuites.includes(argument));
   const rest = given.filter((argument) => !knownSuites.includes(argument) && argument !== '--');
-  await setUp({ packages: testPackages });
-  const results = await withRunnableTree(async (home) => {
+  if (suites.length === 0) suites.push(...defaultSuites);
+  const { libnode } = await setUp({ packages: testPackages });
+  const frameworks = await frameworksFor(suites, libnode);
+  const results = await withRunnableTree(async (home, folder) => {
+    const environment = { NWSGI_TEST_HOME: home, ...readableFrameworks(frameworks, folder) };
     const finished = [];
-    for (const suite of suites.length > 0 ? suites : defaultSuites) {
+    for (const suite of suites) {
       console.log(`\n${bold(suite)}`);
-      finished.push(await runSuite(suite, rest, home));
+      finished.push(await runSuite(suite, rest, environment));
     }
     return finished;
   });

@@ -19,7 +19,8 @@ export function childIdentity() {
   return { user: serverUser, uid, gid };
 }
 
-function canRead(file) {
+/** True when Apache's children can read the file. */
+export function canRead(file) {
   const identity = childIdentity();
   if (identity === null) return true;
   return capture('test', ['-r', file], { uid: identity.uid, gid: identity.gid, cwd: '/' }).status === 0;
@@ -70,11 +71,11 @@ export function runnableTree(folder) {
   return copy;
 }
 
-/** Runs `work` with a tree that Apache's children can read; a copy made for it is removed afterwards. */
+/** Runs `work` with a tree that Apache's children can read, and a folder for copies, which is removed afterwards. */
 export async function withRunnableTree(work) {
   const folder = makeServerRoot('nwsgi-tree-');
   try {
-    return await work(runnableTree(folder));
+    return await work(runnableTree(folder), folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,0 +1,106 @@
+// The applications of test/frameworks, ready to run: what is in test/frameworks/apps is copied to .cache/frameworks,
+// with its packages installed and, where it has a build, built. Nothing is written into the source folder.
+//
+// An application with a package.json of its own is a project of its own, as at its users'; the others share the packages
+// of test/frameworks/package.json.
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cache, root } from './paths.mjs';
+import { canRead } from './server-root.mjs';
+import { clearStamp, digest, filesBelow, isFresh, setStamp } from './stamps.mjs';
+import { capture, run, step, UserError } from './steps.mjs';
+
+const sources = join(root, 'test', 'frameworks');
+const applications = join(sources, 'apps');
+const prepared = join(cache, 'frameworks');
+const shared = join(prepared, 'shared');
+
+/** What an installation makes of a project; the rest of its folder is a copy of the sources. */
+const produced = new Set(['node_modules', '.next', 'dist', 'build', '.svelte-kit']);
+
+const isOwnProject = (name) => existsSync(join(applications, name, 'package.json'));
+
+/**
+ * Installs and builds what the framework tests run.
+ * @param {{libnode: {library: string, include: string, version: string}, quick?: boolean}} options `quick`: only the
+ *   applications that share packages
+ * @returns {Promise<Record<string, string>>} the environment that tells the tests about it
+ */
+export async function provideFrameworks({ libnode, quick = false }) {
+  await step('packages of the framework tests', provideShared);
+  let node;
+  await step('node of the embedded version', async () => {
+    const made = await provideNode(libnode);
+    node = made.node;
+    return made.said;
+  });
+  const own = quick ? [] : readdirSync(applications).filter(isOwnProject);
+  for (const name of own) await step(`application ${name}`, () => provideProject(name));
+  return { NWSGI_TEST_FRAMEWORKS: prepared, NWSGI_TEST_NODE: node };
+}
+
+/** A copy for Apache's children when they cannot read this checkout; hard links where that is possible. */
+export function readableFrameworks(environment, folder) {
+  if (environment.NWSGI_TEST_FRAMEWORKS === undefined || canRead(join(shared, 'package.json'))) return environment;
+  const copy = join(folder, 'frameworks');
+  if (capture('cp', ['-al', prepared, copy]).status !== 0) capture('cp', ['-a', prepared, copy]);
+  return { ...environment, NWSGI_TEST_FRAMEWORKS: copy };
+}
+
+async function provideShared() {
+  copySources(sources, shared, (name) => ['package.json', 'package-lock.json', '.npmrc'].includes(name));
+  for (const name of readdirSync(applications)) {
+    if (!isOwnProject(name)) copySources(join(applications, name), join(shared, 'apps', name));
+  }
+  return installAndBuild('shared', sources, ['package.json', 'package-lock.json'].map((name) => join(sources, name)));
+}
+
+async function provideProject(name) {
+  const source = join(applications, name);
+  copySources(source, join(prepared, name));
+  return installAndBuild(name, source, filesBelow(source, /./));
+}
+
+async function installAndBuild(name, source, inputs) {
+  const folder = join(prepared, name);
+  const key = digest(inputs, process.version);
+  const stamp = `frameworks-${name}`;
+  if (isFresh(stamp, key, [join(folder, 'node_modules')])) return null;
+  clearStamp(stamp);
+  // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms.
+  await run(`frameworks-${name}`, 'npm', ['install', '--no-save', '--loglevel=error'], { cwd: folder });
+  const { scripts } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
+  if (scripts?.build) {
+    await run(`frameworks-${name}-build`, 'npm', ['run', 'build'], { cwd: folder, env: { NEXT_TELEMETRY_DISABLED: '1' } });
+  }
+  setStamp(stamp, key);
+  return scripts?.build ? 'installed and built' : 'installed';
+}
+
+/** Makes `target` a copy of `source`, except for what an installation produces there. */
+function copySources(source, target, wanted = (name) => !produced.has(name)) {
+  mkdirSync(target, { recursive: true });
+  const names = readdirSync(source).filter(wanted);
+  for (const name of readdirSync(target)) {
+    const kept = produced.has(name) || name === 'apps' || name === 'package-lock.json';
+    if (!kept && !names.includes(name)) rmSync(join(target, name), { recursive: true });
+  }
+  for (const name of names) cpSync(join(source, name), join(target, name), { recursive: true, preserveTimestamps: true });
+}
+
+/**
+ * A `node` that is the embedded libnode itself: the applications' behaviour under it is what the tests expect of Apache.
+ */
+async function provideNode(libnode) {
+  const node = join(prepared, 'node');
+  const source = join(root, 'test', 'frameworks', 'harness', 'node-main.cc');
+  const key = digest([source], libnode.library, libnode.version);
+  if (isFresh('frameworks-node', key, [node])) return { node, said: null };
+  clearStamp('frameworks-node');
+  const folder = libnode.library.slice(0, libnode.library.lastIndexOf('/'));
+  await run('frameworks-node', 'g++', ['-std=c++20', `-I${libnode.include}`, source, libnode.library, `-Wl,-rpath,${folder}`, '-o', node]);
+  const { stdout, stderr } = capture(node, ['--version']);
+  if (!stdout.startsWith('v')) throw new UserError(`${node} does not run: ${stderr}`);
+  setStamp('frameworks-node', key);
+  return { node, said: stdout.trim() };
+}

@@ -1,0 +1,6 @@
+const nextConfig = {
+  output: 'standalone',
+  outputFileTracingRoot: new URL(".", import.meta.url).pathname,
+};
+
+export default nextConfig;

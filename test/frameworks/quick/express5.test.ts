@@ -1,0 +1,5 @@
+import { apps } from '../harness/apps.js';
+import { describeTargets } from '../harness/targets.js';
+import { expressSuite } from '../suites/express.js';
+
+describeTargets(apps.express5, expressSuite);
