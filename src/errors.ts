@@ -192,6 +192,36 @@ export const Problem = {
     THROWN_IN_APPLICATION,
     'Pass a file handle of fs/promises, a Readable, an object with read(size), or an open descriptor.',
   ),
+  noResponse: entry(
+    'NWSGI2231', 'error', 'The fetch handler did not return a Response',
+    'The function `fetch` of the application returned something else, most often undefined because a route or a `return` is missing.',
+    'Status 500.',
+    'Return a Response, or a promise of one, for every request.',
+  ),
+  badResponse: entry(
+    'NWSGI2232', 'error', 'The Response cannot be sent',
+    'It is Response.error(), or its status, status text or a header has a value that HTTP forbids.',
+    'Status 500.',
+    'Correct what the message names. Header values with characters above U+00FF or control characters have to be encoded first.',
+  ),
+  usedResponse: entry(
+    'NWSGI2233', 'error', 'The body of the Response was already used',
+    'The handler read the body of the Response, or returned the same Response for two requests.',
+    'Status 500.',
+    'Return `response.clone()`, or make a Response for each request.',
+  ),
+  wrongLength: entry(
+    'NWSGI2234', 'error', 'The body of the Response has not the length that its Content-Length tells',
+    'The handler announced more or fewer bytes than it delivered.',
+    RESPONSE_500,
+    'Leave Content-Length out: it is added where the length is known. Do not pass on that of a response whose body is changed.',
+  ),
+  backgroundFailed: entry(
+    'NWSGI2235', 'error', 'A promise given to waitUntil() was rejected',
+    'Work that the handler left for after the response failed.',
+    'None for the client.',
+    'The stack trace follows. Catch the error in the application, or correct its cause.',
+  ),
   inputFailed: entry(
     'NWSGI2301', 'error', 'The request body could not be read',
     'The client ended the connection before the announced end of the body, or sent a malformed body.',
@@ -307,7 +337,7 @@ export function stackOf(error: unknown): string {
 /** Errors of the gateway whose stack shows nothing but the gateway. */
 const WITHOUT_STACK: ReadonlySet<CatalogueEntry> = new Set([
   Problem.scriptMissing, Problem.callableMissing, Problem.typeScriptFailed, Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
-  Problem.badRecord, Problem.clientGone,
+  Problem.badRecord, Problem.clientGone, Problem.noResponse, Problem.badResponse, Problem.usedResponse, Problem.wrongLength,
 ]);
 
 /** The `code` of an error that came from another thread as a copy. */

@@ -1,6 +1,7 @@
 /** Wires the parts of the gateway together; called once for each environment by bootstrap.cts. */
 import { AppLoader } from './app-loader.js';
 import { Dispatcher } from './dispatcher.js';
+import { prepareGlobals } from './fetch/globals.js';
 import type { BridgeConfig, NativeBridge } from './native.js';
 import { setUpProcess } from './process-setup.js';
 import { stop } from './stop.js';
@@ -8,6 +9,7 @@ import { stop } from './stop.js';
 export async function start(bridge: NativeBridge): Promise<void> {
   const config = JSON.parse(bridge.config) as BridgeConfig;
   const output = setUpProcess(bridge, config);
+  prepareGlobals();
   const loader = new AppLoader(bridge, config.version);
   const dispatcher = new Dispatcher(bridge, loader);
   bridge.onStop((reason, milliseconds) => {

@@ -3,6 +3,7 @@
  * applications and of the gateway; what only a server can show (framing, time-outs) it does not imitate.
  */
 import { constants } from 'node:os';
+import type { Application } from '../application.js';
 import { Dispatcher } from '../dispatcher.js';
 import { BRIDGE_ABI, ENVELOPE_STRIDE, Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
@@ -336,8 +337,9 @@ export class FakeHost {
   readonly bridge = new FakeBridge();
   readonly dispatcher: Dispatcher;
 
-  constructor(application: WsgiApplication) {
-    const wrapped = new WsgiKind(application, '0');
+  /** A WSGI callable, or an application of any kind. */
+  constructor(application: WsgiApplication | Application) {
+    const wrapped = typeof application === 'function' ? new WsgiKind(application, '0') : application;
     this.dispatcher = new Dispatcher(this.bridge, { load: () => Promise.resolve({ application: wrapped }) });
     this.dispatcher.adopt(TARGET, wrapped);
     this.dispatcher.attach();

@@ -1,5 +1,4 @@
 /** Runs the application for one request and delivers what it returns (W-01…W-09, W-85…W-107, W-117…W-123). */
-import { performance } from 'node:perf_hooks';
 import { Readable } from 'node:stream';
 import { logText, NwsgiTypeError, Problem } from '../errors.js';
 import { isBytes } from '../bytes.js';
@@ -11,13 +10,11 @@ import type { WsgiExchange } from './exchange.js';
 import { WrappedFile } from './file-wrapper.js';
 import { show } from './head.js';
 import { LogLevel } from '../native.js';
+import { nextTurn, TurnShare } from '../turns.js';
 import type { Chunk, StartResponse, WsgiApplication, Write } from './types.js';
 
 /** An array up to this size is sent with one call. */
 const ONE_CALL = 64 * 1024;
-/** An iterable that never waits gives way to other requests after so many blocks or milliseconds. */
-const BLOCKS_PER_TURN = 64;
-const MILLISECONDS_PER_TURN = 5;
 
 type AnyIterator = Iterator<unknown> | AsyncIterator<unknown>;
 type Indexed = Record<PropertyKey, unknown>;
@@ -172,8 +169,7 @@ async function pump(exchange: WsgiExchange, iterator: AnyIterator, owner?: unkno
     if (owner instanceof Readable) owner.destroy();
     else void stop();
   };
-  let blocks = 0;
-  let since = performance.now();
+  const share = new TurnShare();
   try {
     for (;;) {
       let step: IteratorResult<unknown> | undefined;
@@ -194,11 +190,10 @@ async function pump(exchange: WsgiExchange, iterator: AnyIterator, owner?: unkno
       if (flow === Flow.Stop) break;
       if (flow === Flow.Pause) {
         await exchange.writable();
-        since = performance.now();
-      } else if (++blocks >= BLOCKS_PER_TURN || performance.now() - since > MILLISECONDS_PER_TURN) {
-        await new Promise((resolve) => setImmediate(resolve));
-        blocks = 0;
-        since = performance.now();
+        share.renew();
+      } else if (share.usedUp()) {
+        await nextTurn();
+        share.renew();
       }
       if (exchange.aborted) break;
     }

@@ -1,4 +1,5 @@
 /** A request whose application is a WSGI callable: the contract of startResponse, write() and the blocks of a body. */
+import type { BodyPort } from '../body-reader.js';
 import { isBytes } from '../bytes.js';
 import { Exchange, Flow } from '../exchange.js';
 import type { FlowNumber } from '../exchange.js';
@@ -6,7 +7,6 @@ import { NwsgiError, NwsgiTypeError, Problem } from '../errors.js';
 import { OVER } from '../native.js';
 import { packEarlyHints, packHead, show } from './head.js';
 import type { HeadTarget } from './head.js';
-import type { BodyPort } from './input.js';
 import type { Chunk, Environ, Header } from './types.js';
 
 function ignore(): void {}

@@ -1,29 +1,12 @@
 /** `wsgi.input`: the request body, pulled from the bridge only when the application asks for it (W-45…W-60). */
 import { Readable } from 'node:stream';
+import { BLOCK, BodyReader } from '../body-reader.js';
+import type { BodyPort } from '../body-reader.js';
 import { NwsgiError, Problem } from '../errors.js';
-import { OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
-import type { NativeBridge } from '../native.js';
 import type { InputStream } from './types.js';
-import { countStreamed } from '../streamed-memory.js';
-
-/** What the stream needs of its request. */
-export interface BodyPort {
-  readonly bridge: NativeBridge;
-  readonly handle: number;
-  readonly hasBody: boolean;
-  readonly over: boolean;
-  readonly aborted: boolean;
-  onBody: (() => void) | undefined;
-  abortError(): Error;
-}
 
 const EMPTY = Buffer.alloc(0);
-const BLOCK = 64 * 1024;
 const NEWLINE = 10;
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
 
 /** -1 for "everything". */
 function checkSize(size: unknown, what: string): number {
@@ -33,15 +16,18 @@ function checkSize(size: unknown, what: string): number {
 }
 
 export class BodyInput implements InputStream {
-  #port: BodyPort;
+  readonly #port: BodyPort;
+  #lazyReader: BodyReader | undefined;
   #buffered: Buffer = EMPTY;
-  #ended: boolean;
-  #error: Error | undefined;
   #tail: Promise<unknown> | undefined;
 
   constructor(port: BodyPort) {
     this.#port = port;
-    this.#ended = !port.hasBody;
+  }
+
+  /** Most requests never look at their body. */
+  get #reader(): BodyReader {
+    return (this.#lazyReader ??= new BodyReader(this.#port));
   }
 
   read(size?: number): Promise<Buffer> {
@@ -109,7 +95,6 @@ export class BodyInput implements InputStream {
 
   async #start<T>(work: () => Promise<T>): Promise<T> {
     if (this.#port.over) throw new NwsgiError(Problem.tooLate, 'wsgi.input was read after the response had ended');
-    if (this.#error !== undefined) throw this.#error;
     return work();
   }
 
@@ -120,45 +105,14 @@ export class BodyInput implements InputStream {
       this.#buffered = EMPTY;
       return all;
     }
-    while (!this.#ended) {
-      const port = this.#port;
-      if (port.over) throw new NwsgiError(Problem.tooLate, 'the response ended while wsgi.input was being read');
-      const got = port.bridge.read(port.handle, most);
-      if (typeof got !== 'number') {
-        if (got.byteLength > 0) {
-          countStreamed(got.byteLength);
-          return asBuffer(got);
-        }
-      } else if (got === ReadEnd) {
-        this.#ended = true;
-      } else if (got === ReadPending && !port.aborted) {
-        await new Promise<void>((resolve) => {
-          port.onBody = resolve;
-        });
-        port.onBody = undefined;
-      } else {
-        throw this.#failed(got);
-      }
-    }
-    return undefined;
-  }
-
-  #failed(got: number): Error {
-    const port = this.#port;
-    const text = got === ReadError ? port.bridge.bodyError(port.handle) : '';
-    const gone = got === OVER || got === ReadPending || (port.aborted && text === '');
-    this.#error = gone ? port.abortError() : new NwsgiError(Problem.inputFailed, text || 'the request body could not be read');
-    return this.#error;
+    return this.#reader.next(most);
   }
 
   async #rest(): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (;;) {
-      const chunk = await this.#next(BLOCK);
-      if (chunk === undefined) break;
-      parts.push(chunk);
-    }
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+    const buffered = this.#buffered;
+    this.#buffered = EMPTY;
+    const rest = await this.#reader.rest();
+    return buffered.length === 0 ? rest : Buffer.concat([buffered, rest]);
   }
 
   async #exactly(size: number): Promise<Buffer> {

@@ -1,0 +1,58 @@
+/**
+ * The platform's Request constructor and fetch() accept the gateway's requests. Both are replaced by proxies of
+ * themselves, which no application can tell from what they were, before the first application is loaded.
+ */
+import { installRequests, platformRequest } from './request.js';
+
+type Constructor = typeof Request;
+type Wrap<T> = (found: T) => T;
+
+function unwrapFirst(given: unknown[]): unknown[] {
+  if (given.length > 0) given[0] = platformRequest(given[0]);
+  return given;
+}
+
+function wrapRequest(platform: Constructor): Constructor {
+  const wrapped = new Proxy(platform, { construct: (target, given, newTarget) => Reflect.construct(target, unwrapFirst(given), newTarget) as Request });
+  platform.prototype.constructor = wrapped;
+  return wrapped;
+}
+
+function wrapFetch(platform: typeof fetch): typeof fetch {
+  return new Proxy(platform, { apply: (target, self, given) => Reflect.apply(target, self, unwrapFirst(given)) as Promise<Response> });
+}
+
+/** The platform loads its fetch when one of its names is used first; that stays so. */
+function replaceLater<T>(name: string, wrap: Wrap<T>): void {
+  const before = Object.getOwnPropertyDescriptor(globalThis, name);
+  if (before === undefined) return;
+  const settle = (value: unknown): void => {
+    Object.defineProperty(globalThis, name, { configurable: true, enumerable: before.enumerable === true, writable: true, value });
+  };
+  Object.defineProperty(globalThis, name, {
+    configurable: true,
+    enumerable: before.enumerable === true,
+    get() {
+      const wrapped = wrap((before.get === undefined ? before.value : before.get.call(globalThis)) as T);
+      settle(wrapped);
+      return wrapped;
+    },
+    set: settle,
+  });
+}
+
+let installed = false;
+
+/** To be called before any application is loaded: some keep the constructor that they find. */
+export function prepareGlobals(): void {
+  if (installed) return;
+  installed = true;
+  replaceLater('Request', wrapRequest);
+  replaceLater('fetch', wrapFetch);
+}
+
+/** To be called before the first request. */
+export function prepareRequests(): void {
+  prepareGlobals();
+  installRequests(Request);
+}
