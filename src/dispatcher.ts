@@ -1,4 +1,5 @@
 /** Takes the turns of the bridge: starts requests, passes on events, knows what is in flight. */
+import { AsyncResource } from 'node:async_hooks';
 import type { Application, Incoming } from './application.js';
 import type { LoadOutcome, LoadWishes } from './app-loader.js';
 import { logText, Problem, problemOf } from './errors.js';
@@ -117,7 +118,8 @@ export class Dispatcher {
   }
 
   #begin(application: Application, incoming: Incoming): void {
-    const exchange = application.begin(incoming);
+    // In a scope of its own: what an application enters with AsyncLocalStorage would else hold for the requests after it.
+    const exchange = new AsyncResource('NWSGIREQUEST').runInAsyncScope(application.begin, application, incoming);
     if (exchange !== undefined) this.#live.set(incoming.handle, exchange);
     else if (this.#live.delete(incoming.handle) && this.inFlight === 0) this.#idle?.();
   }
