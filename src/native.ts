@@ -153,4 +153,4 @@ export interface BridgeConfig {
   ownDirectory: boolean;
 }
 
-export const BRIDGE_ABI = 1;
+export const BRIDGE_ABI = 2;

@@ -20,7 +20,7 @@ using exchange::Exchange;
 using exchange::Ref;
 using Info = const Napi::CallbackInfo&;
 
-constexpr uint32_t kBridgeAbi = 1;  // BRIDGE_ABI in src/native.ts
+constexpr uint32_t kBridgeAbi = 2;  // BRIDGE_ABI in src/native.ts
 constexpr double kOver = -1;
 constexpr double kReadPending = 0;
 constexpr double kReadEnd = 1;
@@ -32,6 +32,12 @@ Napi::Value number(Info info, double value) { return Napi::Number::New(info.Env(
 
 Napi::Value accepted(Info info, Exchange::Accept accept) {
   return number(info, accept == Exchange::Accept::kOk ? 0 : kOver);
+}
+
+Napi::Value from_latin1(Info info, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_latin1(info.Env(), text.data(), text.size(), &value);
+  return Napi::Value(info.Env(), value);
 }
 
 void throw_type_error(Info info, const char* message) {
@@ -109,6 +115,23 @@ Napi::Value interim(Info info) {
   return accepted(info, exchange->interim_on_loop(to_latin1(info[1])));
 }
 
+Napi::Value upgrade(Info info) {
+  const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
+  if (!exchange) return number(info, kOver);
+  return accepted(info, exchange->upgrade_on_loop(to_latin1(info[1])));
+}
+
+Napi::Value trailers(Info info) {
+  const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
+  if (!exchange) return number(info, kOver);
+  return accepted(info, exchange->trailers_on_loop(to_latin1(info[1])));
+}
+
+Napi::Value request_trailers(Info info) {
+  const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
+  return from_latin1(info, exchange ? exchange->request_trailers_on_loop() : std::string());
+}
+
 Napi::Value end(Info info) {
   const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
   return exchange ? accepted(info, exchange->complete_on_loop()) : number(info, kOver);
@@ -135,10 +158,7 @@ void release(Info info) { dispatcher_of(info).context().mailbox->release_on_loop
 
 Napi::Value record(Info info) {
   const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
-  if (!exchange) return Napi::String::New(info.Env(), "");
-  napi_value text = nullptr;
-  napi_create_string_latin1(info.Env(), exchange->record().data(), exchange->record().size(), &text);
-  return Napi::Value(info.Env(), text);
+  return from_latin1(info, exchange ? exchange->record() : std::string());
 }
 
 Napi::Value read(Info info) {
@@ -224,6 +244,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<file_info>(exports, "fileInfo");
   define<send_file>(exports, "sendFile");
   define<interim>(exports, "interim");
+  define<upgrade>(exports, "upgrade");
+  define<trailers>(exports, "trailers");
+  define<request_trailers>(exports, "requestTrailers");
   define<end>(exports, "end");
   define<abort_response>(exports, "abort");
   define<fail>(exports, "fail");

@@ -76,6 +76,20 @@ void Exchange::fail_body_on_server(std::string message) {
   post_body_locked();
 }
 
+void Exchange::set_trailers_on_server(std::string lines) {
+  std::lock_guard lock(mutex_);
+  trailers_ = std::move(lines);
+}
+
+void Exchange::begin_tunnel_on_server() {
+  std::lock_guard lock(mutex_);
+  tunnel_ = Tunnel::kOpen;
+  body_.clear();
+  body_read_ = 0;
+  body_ended_ = false;
+  body_error_.clear();
+}
+
 void Exchange::post_body_locked() {
   if (std::exchange(body_waiting_, false)) post_locked(kBody);
 }
@@ -86,7 +100,7 @@ bool Exchange::body_requested_on_server() {
 }
 
 bool Exchange::body_wanted_locked() const {
-  return body_requested_ && !body_ended_ && body_error_.empty() && body_.size() - body_read_ < kBodyWindow / 2;
+  return body_requested_ && tunnel_ != Tunnel::kAsked && !body_ended_ && body_error_.empty() && body_.size() - body_read_ < kBodyWindow / 2;
 }
 
 bool Exchange::has_work_locked() const { return !output_.empty() || end_ != End::kOpen || body_wanted_locked(); }
@@ -152,10 +166,17 @@ void Exchange::finish_on_server() {
 
 // ---- loop ----
 
+// A tunnel carries bytes only, and begins only where no response has begun.
+bool Exchange::fits_locked(OutputItem::Kind kind) const {
+  if (kind == OutputItem::Kind::kUpgrade) return !head_handed_over_;
+  return tunnel_ == Tunnel::kNone || kind == OutputItem::Kind::kData;
+}
+
 Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued) {
   std::unique_lock lock(mutex_);
-  if (over_locked()) return Accept::kOver;
-  if (item.kind == OutputItem::Kind::kHead) head_handed_over_ = true;
+  if (over_locked() || !fits_locked(item.kind)) return Accept::kOver;
+  if (item.kind == OutputItem::Kind::kUpgrade) tunnel_ = Tunnel::kAsked;
+  if (item.kind == OutputItem::Kind::kHead || item.kind == OutputItem::Kind::kUpgrade) head_handed_over_ = true;
   queued_bytes_ += item.weight();
   if (queued != nullptr) *queued = queued_bytes_;
   if (queued_bytes_ > kHighWater) above_high_water_ = true;
@@ -165,10 +186,22 @@ Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued)
   return Accept::kOk;
 }
 
-Exchange::Accept Exchange::head_on_loop(std::string packed_head) {
-  OutputItem item(OutputItem::Kind::kHead);
-  item.text = std::move(packed_head);
+Exchange::Accept Exchange::push_text(OutputItem::Kind kind, std::string text) {
+  OutputItem item(kind);
+  item.text = std::move(text);
   return push_output(std::move(item), End::kOpen, nullptr);
+}
+
+Exchange::Accept Exchange::head_on_loop(std::string packed_head) {
+  return push_text(OutputItem::Kind::kHead, std::move(packed_head));
+}
+
+Exchange::Accept Exchange::upgrade_on_loop(std::string packed_head) {
+  return push_text(OutputItem::Kind::kUpgrade, std::move(packed_head));
+}
+
+Exchange::Accept Exchange::trailers_on_loop(std::string lines) {
+  return push_text(OutputItem::Kind::kTrailers, std::move(lines));
 }
 
 Exchange::Accept Exchange::write_on_loop(Chunk chunk, size_t* queued) {
@@ -186,9 +219,7 @@ Exchange::Accept Exchange::send_file_on_loop(int fd, int64_t offset, int64_t len
 }
 
 Exchange::Accept Exchange::interim_on_loop(std::string packed_head) {
-  OutputItem item(OutputItem::Kind::kInterim);
-  item.text = std::move(packed_head);
-  return push_output(std::move(item), End::kOpen, nullptr);
+  return push_text(OutputItem::Kind::kInterim, std::move(packed_head));
 }
 
 Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk) {
@@ -197,7 +228,7 @@ Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk)
   OutputItem data(OutputItem::Kind::kData);
   data.chunk = chunk;
   std::unique_lock lock(mutex_);
-  if (over_locked()) return Accept::kOver;
+  if (over_locked() || !fits_locked(OutputItem::Kind::kHead)) return Accept::kOver;
   head_handed_over_ = true;
   output_.reserve(2);
   output_.push_back(std::move(head));
@@ -212,7 +243,7 @@ Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk)
 
 Exchange::Accept Exchange::end_on_loop(End end) {
   std::unique_lock lock(mutex_);
-  if (over_locked()) return Accept::kOver;
+  if (over_locked() && !(end == End::kAborted && half_closed_locked())) return Accept::kOver;
   end_ = end;
   notify(std::move(lock));
   return Accept::kOk;
@@ -223,7 +254,8 @@ Exchange::Accept Exchange::abort_on_loop() { return end_on_loop(End::kAborted); 
 
 BodyRead Exchange::read_body_on_loop(size_t most) {
   std::unique_lock lock(mutex_);
-  const size_t buffered = body_.size() - body_read_;
+  const bool between = tunnel_ == Tunnel::kAsked;  // what is there belongs to the request's body, not to the tunnel
+  const size_t buffered = between ? 0 : body_.size() - body_read_;
   if (buffered != 0) {
     const size_t size = buffered < most ? buffered : most;
     BodyRead read{ReadStatus::kData, body_.substr(body_read_, size)};
@@ -238,8 +270,8 @@ BodyRead Exchange::read_body_on_loop(size_t most) {
     if (body_wanted_locked()) notify(std::move(lock));
     return read;
   }
-  if (!body_error_.empty()) return {ReadStatus::kError, body_error_};
-  if (body_ended_) return {ReadStatus::kEnd, {}};
+  if (!between && !body_error_.empty()) return {ReadStatus::kError, body_error_};
+  if (!between && body_ended_) return {ReadStatus::kEnd, {}};
   if (abort_reason_ != AbortReason::kNone || finished_) {
     return {ReadStatus::kError, "the request ended before its body was read"};
   }
@@ -249,11 +281,16 @@ BodyRead Exchange::read_body_on_loop(size_t most) {
   return {ReadStatus::kPending, {}};
 }
 
+std::string Exchange::request_trailers_on_loop() {
+  std::lock_guard lock(mutex_);
+  return body_ended_ ? trailers_ : std::string();
+}
+
 // ---- any thread ----
 
 void Exchange::fail(Failure failure) {
   std::unique_lock lock(mutex_);
-  if (over_locked()) return;
+  if (over_locked() && !half_closed_locked()) return;
   end_ = head_handed_over_ ? End::kAborted : End::kFailed;
   failure_ = std::move(failure);
   notify(std::move(lock));
@@ -282,6 +319,11 @@ bool Exchange::over() {
 
 bool Exchange::over_locked() const {
   return finished_ || end_ != End::kOpen || abort_reason_ != AbortReason::kNone;
+}
+
+// The application sends nothing more through its tunnel, but the client may.
+bool Exchange::half_closed_locked() const {
+  return tunnel_ != Tunnel::kNone && end_ == End::kComplete && !finished_ && abort_reason_ == AbortReason::kNone;
 }
 
 // The lock is released first: the server, woken on another core, would only run into it. The object outlives the call,

@@ -10,7 +10,9 @@
 // Memory: both directions count their bytes; the loop is told when to pause (queued bytes above kHighWater) and gets
 // kWritable when it may go on, the server reads the client's body only while body_room_on_server() is positive.
 // Ends: a response is ended by exactly one of complete, abort (an incomplete response never looks complete) or
-// fail (nothing was sent yet: the server answers with its own error page). The first one wins.
+// fail (nothing was sent yet: the server answers with its own error page). The first one wins; only in a tunnel, where
+// the client may go on after complete, an abort or failure can still follow.
+// Tunnels: after upgrade_on_loop() both directions carry the bytes of another protocol, with the same events and limits.
 #pragma once
 
 #include <chrono>
@@ -58,6 +60,8 @@ struct OutputItem {
     kData,     // chunk; ownership moves to whoever took the item
     kFile,     // fd (owned by the item), offset, length
     kInterim,  // text = packed head of a 1xx response
+    kUpgrade,  // text = head of a 101 response; kData after it are raw bytes of the new protocol
+    kTrailers, // text = "Name:value\n…", what follows the body
     kLog,      // text, level: one or more lines for the request's error log
   };
   Kind kind;
@@ -127,6 +131,11 @@ class Exchange : public RefCounted<Exchange> {
   void push_body_on_server(const char* bytes, size_t size);
   void end_body_on_server();
   void fail_body_on_server(std::string message);
+  // The request's trailers, "Name:value\n…"; before end_body_on_server().
+  void set_trailers_on_server(std::string lines);
+  // The client was sent the 101 that upgrade_on_loop() asked for: what is pushed from now on are the raw bytes of the new
+  // protocol, and the end of the body is the end of what the client sends.
+  void begin_tunnel_on_server();
   // True once the application asked for body bytes (the moment for "100 Continue").
   bool body_requested_on_server();
 
@@ -156,6 +165,13 @@ class Exchange : public RefCounted<Exchange> {
   Accept abort_on_loop();
   // head + optional single block + complete, with one lock and one wake-up: the common case.
   Accept respond_on_loop(std::string packed_head, Chunk chunk);
+  // Asks for a 101 response with these headers. Afterwards only write, complete (no more is sent, the client may go on),
+  // abort and read are left to the application. kOver also after a head.
+  Accept upgrade_on_loop(std::string packed_head);
+  // Lines to send after the body.
+  Accept trailers_on_loop(std::string lines);
+  // The request's trailers; empty until the body was read to its end.
+  std::string request_trailers_on_loop();
   // Takes what has arrived, at most `most` bytes; asks the server for more when there is room.
   BodyRead read_body_on_loop(size_t most);
 
@@ -180,11 +196,14 @@ class Exchange : public RefCounted<Exchange> {
   friend class RefCounted<Exchange>;
   Exchange(std::string record, bool has_body);
   Accept push_output(OutputItem item, End end, size_t* queued);
+  Accept push_text(OutputItem::Kind kind, std::string text);
   Accept end_on_loop(End end);
   void take_work_locked(Work* work);
   bool has_work_locked() const;
   bool body_wanted_locked() const;
   bool over_locked() const;
+  bool half_closed_locked() const;
+  bool fits_locked(OutputItem::Kind kind) const;
   void notify(std::unique_lock<std::mutex> lock);
   void post_locked(uint32_t events);
   void post_body_locked();
@@ -205,6 +224,7 @@ class Exchange : public RefCounted<Exchange> {
   bool head_handed_over_ = false;
   End end_ = End::kOpen;
   bool end_taken_ = false;  // the server knows of the end and looks for nothing more
+  enum class Tunnel : uint8_t { kNone, kAsked, kOpen } tunnel_ = Tunnel::kNone;
   Failure failure_;
 
   // server → loop
@@ -214,6 +234,7 @@ class Exchange : public RefCounted<Exchange> {
   bool body_waiting_ = false;  // a read returned kPending; the next push posts kBody
   bool body_ended_ = false;
   std::string body_error_;
+  std::string trailers_;
   AbortReason abort_reason_ = AbortReason::kNone;
   bool finished_ = false;
 

@@ -13,9 +13,10 @@ namespace {
 
 // Which fields end at the next hop, besides those that Connection names.
 bool belongs_to_connection(const char* name) {
-  static constexpr const char* kNames[] = {"Keep-Alive", "Proxy-Connection", "Transfer-Encoding",
-                                           "TE",         "Trailer",          "Upgrade"};
-  return std::any_of(std::begin(kNames), std::end(kNames),
+  static constexpr const char* kNames[] = {"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding",
+                                           "TE",         "Trailer",    "Upgrade"};
+  return std::strchr("ckptuCKPTU", name[0]) != nullptr &&
+         std::any_of(std::begin(kNames), std::end(kNames),
                      [name](const char* known) { return strcasecmp(name, known) == 0; });
 }
 
@@ -81,7 +82,7 @@ bool parse_fields(char* text, size_t size, std::vector<HeaderField>* fields) {
   HeaderField field{};
   while (char* line = next_line(&rest, end)) {
     if (!parse_field(line, &field)) return false;
-    if (!belongs_to_connection(field.name)) fields->push_back(field);
+    fields->push_back(field);
   }
   return true;
 }
@@ -97,19 +98,22 @@ bool ResponseHead::parse(char* text, size_t size) {
   status_line = line;
   fields.reserve(16);
   if (rest < end && !parse_fields(rest, static_cast<size_t>(end - rest), &fields)) return false;
-  std::vector<std::string_view> named;
+  std::vector<std::string_view> named;  // by Connection
   for (const HeaderField& field : fields) {
+    if (strcasecmp(field.name, "Upgrade") == 0) upgrade = field.value;
     if (strcasecmp(field.name, "Connection") != 0) continue;
     std::string_view list = field.value;
     for (std::string_view token = next_token(&list); !token.empty(); token = next_token(&list)) named.push_back(token);
-    named.push_back("Connection");
   }
-  if (named.empty()) return true;
-  closes = std::any_of(named.begin(), named.end(), [](std::string_view token) { return equal(token, "close"); });
-  const auto is_named = [&named](const HeaderField& field) {
-    return std::any_of(named.begin(), named.end(), [&field](std::string_view token) { return equal(token, field.name); });
+  const auto has = [&named](const char* name) {
+    return std::any_of(named.begin(), named.end(), [name](std::string_view token) { return equal(token, name); });
   };
-  fields.erase(std::remove_if(fields.begin(), fields.end(), is_named), fields.end());
+  closes = has("close");
+  fields.erase(std::remove_if(fields.begin(), fields.end(),
+                              [&has](const HeaderField& field) {
+                                return belongs_to_connection(field.name) || has(field.name);
+                              }),
+               fields.end());
   return true;
 }
 

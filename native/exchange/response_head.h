@@ -18,6 +18,7 @@ struct ResponseHead {
   int status = 0;
   const char* status_line = nullptr;  // "200 OK"
   std::vector<HeaderField> fields;    // in the application's order
+  const char* upgrade = nullptr;      // value of Upgrade
   bool closes = false;                // the application asked for the end of the connection ("Connection: close")
 
   // Takes `text` apart in place; the head points into it. text[size] has to be writable. Accepts a leading "HTTP/x.y ",
@@ -26,7 +27,7 @@ struct ResponseHead {
   bool parse(char* text, size_t size);
 };
 
-// Takes lines of "Name:value" apart in the same way. False when a line is none.
+// Takes lines of "Name:value" apart, with everything that they name. False when a line is none.
 bool parse_fields(char* text, size_t size, std::vector<HeaderField>* fields);
 
 }  // namespace nwsgi::exchange

@@ -80,31 +80,53 @@ void ClientWatch::attach(exchange::Exchange* exchange) {
   exchange->set_wake_fd_on_server(wake_fd_);
 }
 
-ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool mind_half_close) {
-  if (r_->connection->aborted) return Event::kGone;
+ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
+  Found found;
+  if ((found.broken = r_->connection->aborted)) return found;
   const StopWindow window;
+  const unsigned reads = interests & kRead;
   if (wake_fd_ < 0) {
     // Out of descriptors: look again after a short while.
     std::this_thread::sleep_for(std::min(longest, milliseconds(5)));
-    return for_body ? Event::kReadable : Event::kWork;
+    return {.work = true, .client = reads};
   }
   // A stream's pipe says nothing about the client having gone.
-  const bool watch_input = input_fd_ >= 0 && (for_body || !is_stream_);
-  const bool blind = input_fd_ < 0 && for_body;
+  const bool watch_input = input_fd_ >= 0 && (is_stream_ ? reads != 0 : interests != 0);
+  const bool blind = input_fd_ < 0 && reads != 0;
   if (is_stream_) longest = std::min(longest, kStreamSlice);
   if (blind) longest = std::min(longest, kBlindSlice);
   pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {input_fd_, 0, 0}};
-  fds[1].events = static_cast<short>((for_body ? POLLIN : 0) | (mind_half_close && !is_stream_ ? POLLRDHUP : 0));
+  if (reads != 0) fds[1].events = POLLIN;
+  if (!is_stream_ && (interests & kWrite) != 0) fds[1].events |= POLLOUT;
+  if (!is_stream_ && (interests & kHalfClose) != 0) fds[1].events |= POLLRDHUP;
   const int ready = ::poll(fds, watch_input ? 2 : 1, static_cast<int>(std::max<int64_t>(longest.count(), 0)));
-  if (r_->connection->aborted) return Event::kGone;
-  if (ready <= 0) return blind ? Event::kReadable : Event::kNothing;
+  found.broken = r_->connection->aborted;
+  if (blind) found.client = kRead;
+  if (ready <= 0) return found;
   if ((fds[0].revents & POLLIN) != 0) {
     drain(wake_fd_);
-    return Event::kWork;
+    found.work = true;
   }
-  if (for_body && (fds[1].revents & POLLIN) != 0) return Event::kReadable;
-  if ((fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) return is_stream_ ? Event::kReadable : Event::kGone;
-  if ((fds[1].revents & POLLRDHUP) != 0) return Event::kHalfClosed;
+  const auto client = fds[1].revents;
+  if (is_stream_) {
+    if (client != 0) found.client = kRead;
+    return found;
+  }
+  if ((client & (POLLERR | POLLNVAL)) != 0) found.broken = true;
+  if ((client & POLLHUP) != 0) found.client |= kHangUp;
+  if ((client & POLLIN) != 0) found.client |= kRead;
+  if ((client & POLLOUT) != 0) found.client |= kWrite;
+  if ((client & POLLRDHUP) != 0) found.client |= kHalfClose;
+  return found;
+}
+
+ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool mind_half_close) {
+  const Found found = poll(longest, kHangUp | (for_body ? kRead : 0u) | (mind_half_close ? kHalfClose : 0u));
+  if (r_->connection->aborted) return Event::kGone;
+  if (found.work) return Event::kWork;
+  if ((found.client & kRead) != 0) return Event::kReadable;
+  if (found.broken || (found.client & kHangUp) != 0) return Event::kGone;
+  if ((found.client & kHalfClose) != 0) return Event::kHalfClosed;
   return Event::kNothing;
 }
 

@@ -29,6 +29,16 @@ class ClientWatch {
   // `for_body`: also wake up when the client's body can be read. `mind_half_close`: report it (it stays true for ever).
   Event wait(std::chrono::milliseconds longest, bool for_body, bool mind_half_close);
 
+  // What poll() may wait for besides the application, and what it found; bits.
+  enum : unsigned { kRead = 1, kWrite = 2, kHalfClose = 4, kHangUp = 8 };
+  struct Found {
+    bool work = false;    // the application may have something
+    bool broken = false;  // the connection failed
+    unsigned client = 0;
+  };
+  // The same for both directions at once. kHangUp: both sides have closed (stays true for ever).
+  Found poll(std::chrono::milliseconds longest, unsigned interests);
+
   // The connection's Timeout.
   apr_interval_time_t timeout() const { return timeout_; }
 

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "module/log.h"
+#include "module/tunnel.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 using exchange::AbortReason;
 using exchange::Clock;
 using exchange::End;
+using exchange::OutputItem;
 using exchange::Work;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
@@ -53,6 +56,10 @@ int Conversation::run() {
   for (;;) {
     Work work = next_work(starved);
     if (given_up_ != 0) return give_up(given_up_);
+    const auto upgrade = std::find_if(work.output.begin(), work.output.end(), [](const OutputItem& item) {
+      return item.kind == OutputItem::Kind::kUpgrade;
+    });
+    if (upgrade != work.output.end()) return become_tunnel(&work.output, upgrade - work.output.begin());
     if (!work.output.empty() || work.end == End::kComplete) {
       const ResponseWriter::Outcome outcome = writer_.write(&work.output, work.end);
       if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
@@ -69,6 +76,28 @@ int Conversation::run() {
     }
     if (!starved) starved_since_ = {};
   }
+}
+
+// From the output's item at `upgrade` on, the connection carries another protocol.
+int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t upgrade) {
+  std::vector<OutputItem> after(std::make_move_iterator(output->begin() + upgrade + 1),
+                                std::make_move_iterator(output->end()));
+  const std::string head_text = std::move((*output)[static_cast<size_t>(upgrade)].text);
+  output->erase(output->begin() + upgrade, output->end());
+  const ResponseWriter::Outcome outcome = writer_.write(output, End::kOpen);
+  if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
+  // A body that was not read would be taken for bytes of the new protocol.
+  while (!body_.finished() && body_.pump() == RequestBody::Progress::kMoved && exchange_->body_room_on_server() != 0) {
+  }
+  exchange::ResponseHead head;
+  if (!body_.finished() || !Tunnel::possible(r_) || !writer_.parse(head_text, &head)) {
+    return after_write(ResponseWriter::Outcome::kBadHead);
+  }
+  Tunnel tunnel(r_, exchange_.get());
+  tunnel.open(head);
+  tunnel.take(&after);
+  tunnel.run(&client_);
+  return OK;
 }
 
 Clock::time_point Conversation::wait_until(milliseconds longest) const {

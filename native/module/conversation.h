@@ -30,6 +30,7 @@ class Conversation {
   bool limits_hold(bool starved);
   bool still_listening();
   void client_left();
+  int become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
   int conclude(exchange::End end);
   int answer_failure();
   int after_write(ResponseWriter::Outcome outcome);

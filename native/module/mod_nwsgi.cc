@@ -12,6 +12,7 @@
 #include "module/log.h"
 #include "module/mounts.h"
 #include "module/storage.h"
+#include "module/trailer_filter.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -31,6 +32,7 @@ void register_hooks(apr_pool_t*) {
   ap_hook_map_to_storage(map_to_storage, nullptr, nullptr, APR_HOOK_LAST);
   ap_hook_type_checker(check_type, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_handler(handle_request, nullptr, nullptr, APR_HOOK_MIDDLE);
+  register_trailer_filter();
 }
 
 }  // namespace

@@ -65,6 +65,17 @@ class ErrorCatcher {
   int status_ = 0;
 };
 
+int add_line(void* text, const char* name, const char* value) {
+  *static_cast<std::string*>(text) += std::string(name) + ':' + value + '\n';
+  return 1;
+}
+
+std::string lines_of(const apr_table_t* fields) {
+  std::string lines;
+  apr_table_do(add_line, &lines, fields, nullptr);
+  return lines;
+}
+
 }  // namespace
 
 RequestBody::RequestBody(request_rec* r, exchange::Exchange* exchange)
@@ -127,6 +138,7 @@ RequestBody::Progress RequestBody::take_brigade() {
        bucket = APR_BUCKET_NEXT(bucket)) {
     if (APR_BUCKET_IS_EOS(bucket)) {
       finished_ = true;
+      if (!apr_is_empty_table(r_->trailers_in)) exchange_->set_trailers_on_server(lines_of(r_->trailers_in));
       exchange_->end_body_on_server();
       progress = Progress::kMoved;
       break;

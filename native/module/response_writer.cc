@@ -16,6 +16,7 @@
 
 #include "module/log.h"
 #include "module/stop_signals.h"
+#include "module/trailer_filter.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -35,6 +36,11 @@ apr_file_t* adopt_descriptor(int descriptor, bool sendfile, apr_pool_t* pool) {
   if (apr_os_file_get(&own, file) == APR_SUCCESS && ::dup3(descriptor, own, O_CLOEXEC) == own) return file;
   apr_file_close(file);
   return nullptr;
+}
+
+// A trailer may not change how the message is read.
+bool belongs_to_framing(const char* name) {
+  return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0;
 }
 
 }  // namespace
@@ -67,6 +73,11 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
       case OutputItem::Kind::kInterim:
         send_interim(&item.text);
         break;
+      case OutputItem::Kind::kTrailers:
+        add_trailers(item.text);
+        break;
+      case OutputItem::Kind::kUpgrade:  // the conversation's
+        break;
       case OutputItem::Kind::kLog:
         log_request_text(r_, item.level, item.text);
         break;
@@ -91,8 +102,9 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
       if (outcome == Outcome::kOk) break_off();
       return outcome;
     }
-    // A HEAD without body and length: httpd would take the missing body for an empty one and announce length 0.
-    if (r_->header_only && body_bytes_ == 0 && declared_length_ < 0) {
+    // A HEAD without body and length: httpd would take the missing body for an empty one and announce length 0. A
+    // response with trailers must not be measured either, only a chunked one can carry them.
+    if (declared_length_ < 0 && (r_->header_only ? body_bytes_ == 0 : has_trailers_)) {
       APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
     }
     APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_eos_create(allocator));
@@ -119,7 +131,6 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
   return Outcome::kClientGone;
 }
 
-// The texts are used in place for as long as the request lives.
 bool ResponseWriter::parse(const std::string& packed, exchange::ResponseHead* head) {
   return head->parse(apr_pstrmemdup(r_->pool, packed.data(), packed.size()), packed.size());
 }
@@ -193,6 +204,18 @@ void ResponseWriter::send_interim(std::string* packed) {
   r_->status = final_status;
   r_->status_line = final_status_line;
   r_->headers_out = headers;
+}
+
+void ResponseWriter::add_trailers(const std::string& lines) {
+  std::vector<exchange::HeaderField> fields;
+  if (!exchange::parse_fields(apr_pstrmemdup(r_->pool, lines.data(), lines.size()), lines.size(), &fields)) return;
+  for (const exchange::HeaderField& field : fields) {
+    if (!belongs_to_framing(field.name)) apr_table_addn(r_->trailers_out, field.name, field.value);
+  }
+  if (has_trailers_ || !body_allowed_ || apr_is_empty_table(r_->trailers_out)) return;
+  has_trailers_ = true;
+  // mod_http2 sends the table by itself.
+  if (r_->connection->master == nullptr) add_trailer_filter(r_);
 }
 
 // Bytes beyond the announced length would be read as the start of the next response.

@@ -30,15 +30,18 @@ class ResponseWriter {
   // Ends an incomplete response so that the client cannot take it for a complete one.
   void break_off();
 
+  // Takes a head apart; its texts live as long as the request.
+  bool parse(const std::string& packed, exchange::ResponseHead* head);
+
   bool head_taken() const { return head_taken_; }
   // The response has ended, as complete or broken off.
   bool ended() const { return ended_; }
 
  private:
   bool take_head(std::string* packed);
-  bool parse(const std::string& packed, exchange::ResponseHead* head);
   bool add_header(const exchange::HeaderField& field);
   void send_interim(std::string* packed);
+  void add_trailers(const std::string& lines);
   void add_data(exchange::Chunk* chunk);
   void add_file(exchange::OutputItem* item);
   uint64_t clip(uint64_t size) const;
@@ -54,6 +57,7 @@ class ResponseWriter {
   bool head_taken_ = false;
   bool ended_ = false;
   bool bad_file_ = false;
+  bool has_trailers_ = false;
   bool body_allowed_ = true;
   int64_t declared_length_ = -1;  // the application's Content-Length
   uint64_t body_bytes_ = 0;       // bytes of the body handed to the filters

@@ -206,3 +206,70 @@ TEST_CASE("thousands of exchanges served across threads are all answered, and no
   CHECK(answered == 8000);
   mailbox->drop_all();
 }
+
+TEST_CASE("an upgrade carries bytes and ends, and nothing else of a response") {
+  Fixture f;
+  CHECK(f.exchange->interim_on_loop("103 Early Hints\n") == Exchange::Accept::kOk);
+  CHECK(f.exchange->upgrade_on_loop("101 Switching Protocols\n") == Exchange::Accept::kOk);
+  CHECK(f.exchange->upgrade_on_loop("101 Switching Protocols\n") == Exchange::Accept::kOver);
+  CHECK(f.exchange->head_on_loop("200 OK\n") == Exchange::Accept::kOver);
+  CHECK(f.exchange->respond_on_loop("200 OK\n", chunk_of("x")) == Exchange::Accept::kOver);
+  CHECK(f.exchange->trailers_on_loop("A:b\n") == Exchange::Accept::kOver);
+  CHECK(f.exchange->write_on_loop(chunk_of("raw"), nullptr) == Exchange::Accept::kOk);
+  const Work work = work_within(*f.exchange, 10);
+  REQUIRE(work.output.size() == 3);
+  CHECK(work.output[1].kind == OutputItem::Kind::kUpgrade);
+  CHECK(work.output[2].kind == OutputItem::Kind::kData);
+}
+
+TEST_CASE("a response that has begun cannot be upgraded") {
+  Fixture f;
+  f.exchange->head_on_loop("200 OK\n");
+  CHECK(f.exchange->upgrade_on_loop("101 Switching Protocols\n") == Exchange::Accept::kOver);
+}
+
+TEST_CASE("reads of an upgraded exchange give the bytes of the tunnel only") {
+  Fixture f(true);
+  f.exchange->push_body_on_server("body", 4);
+  f.exchange->end_body_on_server();
+  f.exchange->upgrade_on_loop("101 Switching Protocols\n");
+  CHECK(f.exchange->read_body_on_loop(100).status == ReadStatus::kPending);
+  CHECK_FALSE(f.exchange->poll_on_server().body_wanted);
+  f.exchange->begin_tunnel_on_server();
+  CHECK(f.exchange->poll_on_server().body_wanted);
+  f.events();
+  f.exchange->push_body_on_server("raw", 3);
+  CHECK((f.events() & kBody) != 0);
+  CHECK(f.exchange->read_body_on_loop(100).bytes == "raw");
+  f.exchange->end_body_on_server();
+  CHECK(f.exchange->read_body_on_loop(100).status == ReadStatus::kEnd);
+}
+
+TEST_CASE("a tunnel can be read after its end, and be aborted or fail after it") {
+  Fixture aborted;
+  aborted.exchange->upgrade_on_loop("101 Switching Protocols\n");
+  aborted.exchange->begin_tunnel_on_server();
+  CHECK(aborted.exchange->complete_on_loop() == Exchange::Accept::kOk);
+  CHECK(aborted.exchange->write_on_loop(chunk_of("late"), nullptr) == Exchange::Accept::kOver);
+  CHECK(aborted.exchange->read_body_on_loop(100).status == ReadStatus::kPending);
+  CHECK(aborted.exchange->abort_on_loop() == Exchange::Accept::kOk);
+  CHECK(aborted.exchange->poll_on_server().end == End::kAborted);
+  Fixture failed;
+  failed.exchange->upgrade_on_loop("101 Switching Protocols\n");
+  failed.exchange->begin_tunnel_on_server();
+  failed.exchange->complete_on_loop();
+  failed.exchange->fail({503, "NWSGI0000", "gone", false, 1});
+  CHECK(failed.exchange->poll_on_server().end == End::kAborted);
+}
+
+TEST_CASE("trailers go behind the body, the request's are there with its end") {
+  Fixture f(true);
+  f.exchange->head_on_loop("200 OK\n");
+  CHECK(f.exchange->trailers_on_loop("A:b\n") == Exchange::Accept::kOk);
+  f.exchange->complete_on_loop();
+  CHECK(work_within(*f.exchange, 10).output[1].kind == OutputItem::Kind::kTrailers);
+  f.exchange->set_trailers_on_server("X:y\n");
+  CHECK(f.exchange->request_trailers_on_loop().empty());
+  f.exchange->end_body_on_server();
+  CHECK(f.exchange->request_trailers_on_loop() == "X:y\n");
+}

@@ -47,6 +47,7 @@ TEST_CASE("what belongs to the connection is left out") {
       "Trailer: X-T\nUpgrade: h2c\nProxy-Connection: x\nX-HOP: 1\nX-Stays: 2\n");
   REQUIRE(parsed.ok);
   CHECK(parsed.fields() == "X-Stays=2;");
+  CHECK(std::string(parsed.head.upgrade) == "h2c");
   CHECK_FALSE(parsed.head.closes);
 }
 
