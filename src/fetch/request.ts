@@ -45,10 +45,14 @@ class RequestState {
   /** The whole body, once. */
   async consume(): Promise<Buffer> {
     if (!this.exchange.readable) return EMPTY;
-    if (this.bodyUsed || this.#stream?.locked === true) throw new TypeError('Body is unusable: Body has already been read');
-    if (this.#platform !== undefined || this.#stream !== undefined) return Buffer.from(await this.platform.arrayBuffer());
-    this.#used = true;
-    return this.exchange.reader.rest();
+    if (this.#platform === undefined) {
+      if (this.bodyUsed || this.#stream?.locked === true) throw new TypeError('Body is unusable: Body has already been read');
+      if (this.#stream === undefined) {
+        this.#used = true;
+        return this.exchange.reader.rest();
+      }
+    }
+    return Buffer.from(await this.platform.arrayBuffer());
   }
 
   /** The whole body as a platform Response, which can make anything of it. */
