@@ -10,7 +10,7 @@ interface Page {
   goto(url: string, options?: { waitUntil: string }): Promise<unknown>;
   click(selector: string): Promise<void>;
   type(selector: string, text: string): Promise<void>;
-  $eval<T>(selector: string, read: (element: Element) => T): Promise<T>;
+  $eval<T>(selector: string, read: (element: { textContent: string | null }) => T): Promise<T>;
   waitForFunction(expression: string, options?: { timeout: number }): Promise<unknown>;
   screenshot(options: { path: string }): Promise<unknown>;
   on(event: string, listener: (value: { message?: string; type?: () => string; text?: () => string }) => void): void;
