@@ -83,7 +83,7 @@ Failure Group::stopping_failure() const {
 void Group::preload(const exchange::Preload& preload) {
   std::lock_guard lock(mutex_);
   scripts_[preload.script] = {preload.callable, preload.type, preload.env, preload.reloading,
-                              stamp_of(preload.script)};
+                              stamp_of(preload.script), {}};
   if (!stopping_ && !current_) start_current_locked();
 }
 
@@ -203,7 +203,7 @@ void Group::on_watch(Environment*, const exchange::LoadedScript& script) {
   std::lock_guard lock(mutex_);
   const auto [entry, added] = scripts_.try_emplace(script.path);
   if (!added) return;
-  entry->second = {script.callable, script.type, script.env, true, stamp_of(script.path)};
+  entry->second = {script.callable, script.type, script.env, true, stamp_of(script.path), {}};
 }
 
 void Group::on_unserved(Environment* environment, std::vector<Ref<Exchange>> requests) {
@@ -297,7 +297,7 @@ void Group::tick(Clock::time_point now) {
   reap();
 }
 
-void Group::check_scripts_locked(Clock::time_point) {
+void Group::check_scripts_locked(Clock::time_point now) {
   if (!current_ready_ || next_) return;
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   for (auto& [path, script] : scripts_) {
@@ -307,6 +307,12 @@ void Group::check_scripts_locked(Clock::time_point) {
     if (stamp.modified_ns < 0) continue;  // removed, or being replaced: what is loaded goes on serving
     const auto age = wall - std::chrono::nanoseconds(stamp.modified_ns);
     if (age >= std::chrono::nanoseconds(0) && age < kSettled) continue;
+    // A file that is being written may have its new size before its new time: what counts was seen twice.
+    if (stamp != script.seen) {
+      script.seen = stamp;
+      next_check_ = now;
+      continue;
+    }
     start_next_locked((path + " changed").c_str());
     return;
   }

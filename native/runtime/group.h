@@ -54,7 +54,8 @@ class Group final : private EnvironmentOwner {
     std::string type;
     std::string env;
     bool reloading = true;
-    FileStamp stamp;
+    FileStamp stamp;  // of what is loaded
+    FileStamp seen;   // the last other one
   };
   struct Draining {
     exchange::Ref<Environment> environment;

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { describeEachMpm, freePorts, request, waitFor, within, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
 import { DevTools } from './support/devtools.js';
+import { secondsToStop } from './support/stop.js';
 
 interface Announced {
   pid: number;
@@ -99,7 +100,7 @@ describeEachMpm('an attached debugger', (mpm: Mpm) => {
   it('does not hold up the stop of the server', async () => {
     await withServer(options('--inspect=0', { mpm, children: mpm === 'prefork' ? 2 : 1 }), async (s) => {
       const tools = await attach(s, '/one');
-      await s.stop();
+      expect(await secondsToStop(s)).toBeLessThan(4);
       await within(1000, 'the end of the connection', tools.closed);
       expect(s.log()).not.toContain('NWSGI1005');
     });

@@ -3,6 +3,7 @@
 import { expect, it } from 'vitest';
 import { describeEachMpm, sanitized, sleep, waitFor, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
 import { identity } from './support/identity.js';
+import { secondsToStop } from './support/stop.js';
 
 const patience = sanitized ? 4 : 1;
 
@@ -19,14 +20,6 @@ const options = (mpm: Mpm, more: Options = {}): Options => ({
   ],
   ...more,
 });
-
-/** Stops the server with SIGTERM; seconds until it was gone. The caller's withServer() checks what is left. */
-async function secondsToStop(s: HttpdServer): Promise<number> {
-  const begin = performance.now();
-  process.kill(s.pid, 'SIGTERM');
-  await waitFor('the server to stop', () => !s.running, 15_000);
-  return (performance.now() - begin) / 1000;
-}
 
 /** A request that will not be answered in order, and what became of it. */
 const abandoned = (s: HttpdServer, path: string) =>
