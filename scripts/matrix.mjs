@@ -15,7 +15,7 @@ const rootfsCache = process.env.NWSGI_ROOTFS_CACHE ?? join(cache, 'rootfs');
 const bootstrapPackages = ['nodejs', 'npm', 'ca-certificates'];
 
 /** Tests that run in each release, beyond the C++ unit tests. */
-const smoke = ['test/integration/harness.test.ts', 'test/integration/smoke.test.ts'];
+const smoke = ['test/integration/harness.test.ts', 'test/integration/smoke.test.ts', 'test/frameworks/quick'];
 
 async function testRelease(release) {
   console.log(bold(release));
@@ -27,7 +27,7 @@ async function testRelease(release) {
     await step('Node.js and npm', () => provideNode(release, folder));
     await step('copy of the sources', () => copySources(folder));
     await step('build and tests', async () => {
-      const status = await enter(folder, `${release}-test`, ['node', 'scripts/test.mjs', 'layers', 'native', 'integration', ...smoke], {
+      const status = await enter(folder, `${release}-test`, ['node', 'scripts/test.mjs', 'layers', 'native', 'integration', 'quick', ...smoke], {
         cwd: '/nwsgi',
         mayFail: true,
       });

@@ -49,6 +49,9 @@ const typescript: Details = { nodeArguments: ['--import', join(shared, 'node_mod
 export const apps = {
   express4: project('express4', 'server.js'),
   express5: sharing('express5', 'server.mjs'),
+  expressGenerator: sharing('generated', 'bin/www'),
+  // For hosts that want the application itself and listen on their own.
+  expressExported: sharing('generated', 'app.js', { nodeScript: join(shared, 'apps', 'generated', 'bin', 'www') }),
   expressTypeScript: sharing('express-ts', 'server.ts', typescript),
   koa: sharing('koa', 'server.js'),
   fastify: sharing('fastify', 'server.mjs'),

@@ -351,6 +351,15 @@ function expressStreams(target: Target): void {
     expect(await notes('before')).not.toContain('finish');
   });
 
+  it('notices a client that leaves in the middle of its upload', async () => {
+    const client = await RawClient.connect(target.port);
+    const lines = ['Host: localhost', 'Content-Length: 100000'];
+    await client.send(`${head(`POST ${target.mount}/streams/interrupted/upload HTTP/1.1`, ...lines)}only the beginning`);
+    await expect.poll(() => target.get('/streams/notes/upload').then(({ text }) => text), { timeout: 5000 }).toBe('[]');
+    client.close();
+    await expect.poll(() => notes('upload'), { timeout: 5000 }).toEqual(expect.arrayContaining(['aborted', 'close false']));
+  });
+
   it('serves others while responses are open', async () => {
     const streams = Array.from({ length: 5 }, () => arrivals(target, '/streams/events'));
     const between = await target.get('/etag');

@@ -50,6 +50,15 @@ router.post('/count', async (req, res) => {
   res.json({ bytes });
 });
 
+router.post('/interrupted/:id', async (req, res) => {
+  watch(req, res);
+  try {
+    for await (const chunk of req) chunk.fill(0);
+  } catch (error) {
+    notes.get(req.params.id).push(`error ${error.code}`);
+  }
+});
+
 router.get('/broken', async (req, res) => {
   res.type('text').write('the first half\n');
   await sleep(100);

@@ -57,6 +57,12 @@ router.post('/count', (req, res) => {
   req.on('end', () => res.json({ bytes }));
 });
 
+router.post('/interrupted/:id', (req, res) => {
+  watch(req, res);
+  req.on('error', () => {});
+  req.resume();
+});
+
 router.get('/broken', (req, res) => {
   res.type('text').write('the first half\n');
   setTimeout(() => res.destroy(new Error('the rest is lost')), 100);
