@@ -1,5 +1,6 @@
 /** Node applications: servers that were taken over at listen(), and handlers (req, res). */
 import http from 'node:http';
+import type { Http2Server } from 'node:http2';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Application, Incoming } from '../application.js';
@@ -7,8 +8,10 @@ import type { Exchange } from '../exchange.js';
 import { NwsgiError, Problem } from '../errors.js';
 import { RequestHead } from '../request-head.js';
 import { NodeExchange } from './exchange.js';
+import { Http2Gateway, isForHttp1 } from './http2.js';
 import type { Listener } from './listening.js';
 import { serve } from './serve.js';
+import { upgrade, wantsUpgrade } from './upgrade.js';
 
 /** Where requests go; see Listeners in listening.ts. */
 export interface ListenerTable {
@@ -21,6 +24,7 @@ export interface ListenerTable {
 export class NodeKind implements Application {
   readonly kind = 'node';
   readonly #listeners: ListenerTable;
+  readonly #gateways = new WeakMap<Server, Http2Gateway>();
 
   constructor(listeners: ListenerTable) {
     this.#listeners = listeners;
@@ -36,8 +40,20 @@ export class NodeKind implements Application {
       return undefined;
     }
     const server = listener.server as http.Server;
-    serve(exchange, server, (socket) => this.#listeners.connect(server, socket));
-    return exchange;
+    const connect = (socket: Duplex): boolean => this.#listeners.connect(server, socket);
+    if (listener.protocol === 'http2' && !isForHttp1(server, exchange.request.protocol)) this.#gatewayOf(server).begin(exchange);
+    else if (wantsUpgrade(exchange, server)) upgrade(exchange, server, connect);
+    else serve(exchange, server, connect);
+    return exchange.over ? undefined : exchange;
+  }
+
+  #gatewayOf(server: Server): Http2Gateway {
+    let gateway = this.#gateways.get(server);
+    if (gateway === undefined) {
+      gateway = new Http2Gateway(server as Http2Server, this.#listeners);
+      this.#gateways.set(server, gateway);
+    }
+    return gateway;
   }
 }
 

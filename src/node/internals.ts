@@ -17,10 +17,31 @@ const probeServer = new http.Server();
 
 /** On a response: write() has returned false and 'drain' is owed. */
 export const kNeedDrain = symbolOf(probe, 'kNeedDrain');
-/** On a server: the classes that its options asked for. */
-export const kIncomingMessage = symbolOf(probeServer, 'IncomingMessage');
-export const kServerResponse = symbolOf(probeServer, 'ServerResponse');
+/** On a server of HTTP/1: the classes that its options asked for. */
+const kIncomingMessage = symbolOf(probeServer, 'IncomingMessage');
+const kServerResponse = symbolOf(probeServer, 'ServerResponse');
 /** On a server and its responses: header names that are never repeated. */
 export const kUniqueHeaders = symbolOf(probeServer, 'kUniqueHeaders');
 /** On a request, a method: `req.signal` shall not be aborted by the end of the connection any more (Node 24). */
 export const kDetachAbortSignal = symbolOf(http.IncomingMessage.prototype, 'kDetachAbortSignal');
+
+interface Http2Options {
+  allowHTTP1?: boolean;
+  Http1IncomingMessage?: unknown;
+  Http1ServerResponse?: unknown;
+}
+
+/** The options of a server of node:http2; undefined for one of node:http. */
+export function http2Options(server: object): Http2Options | undefined {
+  const kOptions = Object.getOwnPropertySymbols(server).find((symbol) => symbol.description === 'options');
+  return kOptions === undefined ? undefined : (server as Record<symbol, Http2Options | undefined>)[kOptions];
+}
+
+/** The class that the options of a server asked for. */
+export function requestClass(server: object): unknown {
+  return (server as Record<symbol, unknown>)[kIncomingMessage] ?? http2Options(server)?.Http1IncomingMessage ?? http.IncomingMessage;
+}
+
+export function responseClass(server: object): unknown {
+  return (server as Record<symbol, unknown>)[kServerResponse] ?? http2Options(server)?.Http1ServerResponse ?? http.ServerResponse;
+}

@@ -8,7 +8,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { RequestHead } from '../request-head.js';
 import type { NodeExchange } from './exchange.js';
-import { kDetachAbortSignal, kIncomingMessage, kServerResponse, kUniqueHeaders } from './internals.js';
+import { kDetachAbortSignal, kUniqueHeaders, requestClass, responseClass } from './internals.js';
 import { RequestSocket } from './request-socket.js';
 import type { ResponseInternals } from './request-socket.js';
 
@@ -16,9 +16,9 @@ const requestStart = diagnostics.channel('http.server.request.start');
 const responseCreated = diagnostics.channel('http.server.response.created');
 const responseFinish = diagnostics.channel('http.server.response.finish');
 
-type Request = IncomingMessage & Record<PropertyKey, unknown> & { _addHeaderLines(headers: string[], count: number): void; _dump(): void; _consuming: boolean; _readableState: { resumeScheduled: boolean } };
+export type Request = IncomingMessage & Record<PropertyKey, unknown> & { _addHeaderLines(headers: string[], count: number): void; _dump(): void; _consuming: boolean; _readableState: { resumeScheduled: boolean } };
 type Response = ServerResponse & ResponseInternals & Record<PropertyKey, unknown>;
-type RequestClass = new (socket: unknown) => Request;
+export type RequestClass = new (socket: unknown) => Request;
 type ResponseClass = new (req: Request, options: object) => Response;
 type ServerInternals = Record<symbol, unknown> & { rejectNonStandardBodyWrites?: boolean };
 
@@ -31,9 +31,9 @@ function begin(exchange: NodeExchange, server: Server, connect: (socket: Duplex)
   const internals = server as unknown as ServerInternals;
   const socket = new RequestSocket(exchange, exchange.request);
   (socket as unknown as { server: Server }).server = server;
-  const req = new (internals[kIncomingMessage] as RequestClass)(socket);
+  const req = new (requestClass(server) as RequestClass)(socket);
   fillRequest(req, exchange.request);
-  const res = new (internals[kServerResponse] as ResponseClass)(req, {
+  const res = new (responseClass(server) as ResponseClass)(req, {
     highWaterMark: socket.writableHighWaterMark,
     rejectNonStandardBodyWrites: internals.rejectNonStandardBodyWrites,
   });
@@ -62,7 +62,8 @@ function begin(exchange: NodeExchange, server: Server, connect: (socket: Duplex)
   if (!exchange.hasBody) socket.endBody();
 }
 
-function fillRequest(req: Request, head: RequestHead): void {
+/** Everything of the request's head. */
+export function fillRequest(req: Request, head: RequestHead): void {
   const { rawHeaders, scriptName } = head;
   req._addHeaderLines(rawHeaders, rawHeaders.length);
   // Requests of HTTP/2 have the form of HTTP/1.1 here, as behind any proxy.
