@@ -1,5 +1,4 @@
 /** Applications that are Web-standard handlers: an object with a function `fetch`. */
-import { AsyncResource } from 'node:async_hooks';
 import type { Application, Incoming } from '../application.js';
 import type { Exchange } from '../exchange.js';
 import { RequestHead } from '../request-head.js';
@@ -9,8 +8,6 @@ import { prepareRequests } from './globals.js';
 import type { FetchHandler } from './types.js';
 
 export type { FetchHandler } from './types.js';
-
-const SCOPE = { requireManualDestroy: true };
 
 export class FetchKind implements Application {
   readonly kind = 'fetch';
@@ -27,8 +24,6 @@ export class FetchKind implements Application {
   begin({ bridge, handle, hasBody, target, bytes, start, end, done }: Incoming): Exchange | undefined {
     const exchange = new FetchExchange(bridge, handle, hasBody, target, this.#version);
     exchange.head = RequestHead.decode(bytes, start, end, exchange);
-    // What a handler enters into an AsyncLocalStorage must not reach the next request of the same turn.
-    const scope = new AsyncResource('NWSGI_REQUEST', SCOPE);
-    return scope.runInAsyncScope(run, undefined, exchange, this.#handler, done) ? undefined : exchange;
+    return run(exchange, this.#handler, done) ? undefined : exchange;
   }
 }

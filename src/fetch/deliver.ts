@@ -11,6 +11,7 @@ import type { FetchExchange } from './exchange.js';
 import { packHead } from './head.js';
 import type { PackedHead } from './head.js';
 import { makeRequest } from './request.js';
+import { takeWhole } from './response.js';
 import type { FetchHandler } from './types.js';
 
 type Step = Awaited<ReturnType<ReadableStreamDefaultReader<unknown>['read']>>;
@@ -62,6 +63,11 @@ function deliver(exchange: FetchExchange, response: unknown): Promise<void> | un
     return undefined;
   }
   const head = packHead(response);
+  const whole = takeWhole(response);
+  if (whole !== undefined) {
+    sendWhole(exchange, head, response.status, whole);
+    return undefined;
+  }
   const { body } = response;
   if (response.bodyUsed || body?.locked === true) {
     throw new NwsgiTypeError(Problem.usedResponse, 'the body of the Response was read before, or is being read; return response.clone(), or make a Response for each request');
@@ -89,6 +95,10 @@ function headOf({ text, contentLength }: PackedHead, status: number, length: num
 /** Head, a complete body and the end in one call. */
 function sendWhole(exchange: FetchExchange, head: PackedHead, status: number, body: Uint8Array | string): void {
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+  if (exchange.isHead) {
+    exchange.sendAll(headOf(head, status, length === 0 ? -1 : length));
+    return;
+  }
   if (head.contentLength >= 0 && head.contentLength !== length) throw wrongLength(head, length);
   exchange.sendAll(headOf(head, status, length), length === 0 ? undefined : body);
 }

@@ -1,8 +1,10 @@
 /**
- * The platform's Request constructor and fetch() accept the gateway's requests. Both are replaced by proxies of
- * themselves, which no application can tell from what they were, before the first application is loaded.
+ * The platform's Request constructor and fetch() accept the gateway's requests; its Response does not make streams that
+ * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before the
+ * first application is loaded.
  */
 import { installRequests, platformRequest } from './request.js';
+import { wrapResponse } from './response.js';
 
 type Constructor = typeof Request;
 type Wrap<T> = (found: T) => T;
@@ -48,6 +50,7 @@ export function prepareGlobals(): void {
   if (installed) return;
   installed = true;
   replaceLater('Request', wrapRequest);
+  replaceLater('Response', wrapResponse);
   replaceLater('fetch', wrapFetch);
 }
 
