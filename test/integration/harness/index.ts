@@ -3,6 +3,7 @@ export { type Mpm } from './configuration.js';
 export { Http2Client, type Http2Response } from './http2-client.js';
 export { startLoad, type Load, type LoadResult } from './load.js';
 export { freePorts, isListening } from './ports.js';
+export { NodeProcess } from './node-process.js';
 export * from './processes.js';
 export { head, RawClient, type RawResponse } from './raw-client.js';
 export { HttpdServer, projectRoot, sanitized, type Host, type Options } from './server.js';
