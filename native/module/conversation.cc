@@ -217,12 +217,22 @@ int Conversation::after_write(ResponseWriter::Outcome outcome) {
 }
 
 int Conversation::conclude(End end) {
+  if (end == End::kAborted && !writer_.head_taken() && !body_.failed()) return hang_up();
   if (end == End::kFailed || !writer_.head_taken()) return answer_failure();
   const exchange::Failure& failure = exchange_->failure_on_server();
   if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_ERR, failure);
   log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
               "the application ended before its answer was complete; the client sees a broken connection");
   writer_.break_off();
+  return OK;
+}
+
+// The application gave the request up instead of answering it: so does the server.
+int Conversation::hang_up() {
+  log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
+              "the application closed the connection without an answer; so does the server");
+  r_->connection->aborted = 1;
+  r_->connection->keepalive = AP_CONN_CLOSE;
   return OK;
 }
 

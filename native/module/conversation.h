@@ -32,6 +32,7 @@ class Conversation {
   void client_left();
   int become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
   int conclude(exchange::End end);
+  int hang_up();
   int answer_failure();
   int after_write(ResponseWriter::Outcome outcome);
   int give_up(int status);

@@ -102,10 +102,16 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
       if (outcome == Outcome::kOk) break_off();
       return outcome;
     }
-    // A HEAD without body and length: httpd would take the missing body for an empty one and announce length 0. A
-    // response with trailers must not be measured either, only a chunked one can carry them.
-    if (declared_length_ < 0 && (r_->header_only ? body_bytes_ == 0 : has_trailers_)) {
+    // A HEAD without body and length: httpd would take the missing body for an empty one and announce length 0.
+    if (declared_length_ < 0 && r_->header_only && body_bytes_ == 0) {
       APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+    }
+    // httpd measures a response that it gets as a whole, but only a chunked one can carry trailers.
+    if (declared_length_ < 0 && has_trailers_) {
+      APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+      const Outcome outcome = pass(weight);
+      if (outcome != Outcome::kOk) return outcome;
+      weight = 0;
     }
     APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_eos_create(allocator));
     ended_ = true;

@@ -40,6 +40,7 @@ export interface ResponseInternals {
 interface RequestInternals {
   _dumped: boolean;
   _consuming: boolean;
+  readonly _readableState: { readonly resumeScheduled: boolean };
   _dump(): void;
   _addHeaderLines(headers: string[], count: number): void;
   aborted: boolean;
@@ -54,11 +55,14 @@ export class RequestSocket extends ClientSocket {
   readonly parser = null;
 
   #pending: Written[] = [];
+  /** Length of what the stream has given and has not got back: whatever it holds beyond that comes next. */
+  #writing = 0;
   #done: Done | undefined;
   #flushing = false;
   #headTaken = false;
   /** The application called end(): nothing more follows what is pending. */
   #complete = false;
+  /** Everything was sent, but the application still reads: until this runs out. */
   #patience: NodeJS.Timeout | undefined;
 
   declare readonly exchange: NodeExchange;
@@ -88,7 +92,8 @@ export class RequestSocket extends ClientSocket {
     if (req.complete || this.destroyed) return;
     exchange.onBody = undefined;
     for (;;) {
-      if (req._dumped) {
+      // Once the exchange has ended the server tells nothing more about the body.
+      if (req._dumped || exchange.ended) {
         this.endBody();
         return;
       }
@@ -124,7 +129,7 @@ export class RequestSocket extends ClientSocket {
       req._addHeaderLines(raw, raw.length);
     }
     req.push(null);
-    if (this.#complete) this.#end();
+    if (this.#patience !== undefined) this.#end();
   }
 
   // ---- the response ----
@@ -134,7 +139,9 @@ export class RequestSocket extends ClientSocket {
   }
 
   override _writev(written: Written[], done: Done): void {
+    this.#writing = 0;
     for (const item of written) {
+      this.#writing += item.chunk.length;
       if (item.chunk.length !== 0) this.#pending.push(item);
     }
     this.#done = done;
@@ -151,14 +158,15 @@ export class RequestSocket extends ClientSocket {
     const { exchange, res } = this;
     const head = this.#takeHead();
     const body = this.#takeBody();
+    const last = this.#complete && this.writableLength === this.#writing;
     let flow: number = Flow.Continue;
-    if (this.#complete && head !== undefined && body.length < 2 && this.#mayEnd()) {
+    if (last && head !== undefined && body.length < 2 && res._trailer === '' && this.#mayEnd()) {
       exchange.sendAll(head, body[0]);
       this.#ended();
     } else {
       if (head !== undefined) exchange.sendHead(head);
       for (const block of body) flow = exchange.send(block);
-      if (this.#complete) this.#end();
+      if (last) this.#end();
     }
     let sent = head === undefined ? 0 : head.length;
     for (const block of body) sent += block.length;
@@ -225,7 +233,8 @@ export class RequestSocket extends ClientSocket {
   /** The server ends an exchange as a whole: a body that the application is still reading keeps it open for a moment. */
   #mayEnd(): boolean {
     const { req, exchange } = this;
-    return !exchange.hasBody || req.complete || req._dumped || !req._consuming || req.readableFlowing === false;
+    const isRead = (req._consuming || req._readableState.resumeScheduled) && req.readableFlowing !== false;
+    return !exchange.hasBody || req.complete || req._dumped || !isRead;
   }
 
   #end(): void {

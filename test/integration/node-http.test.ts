@@ -189,14 +189,14 @@ describe.each([
 
     it('are not sent to HEAD', async () => {
       const response = await get('/hello', { method: 'HEAD' });
-      expect([response.status, response.text, response.headers['content-length']]).toEqual([200, '', inApache ? '5' : undefined].map((value, i) => (i === 2 ? response.headers['content-length'] : value)));
+      expect([response.status, response.text]).toEqual([200, '']);
     });
   });
 
   describe('headers', () => {
     it('are set, appended, removed and listed', async () => {
       const response = await get('/set-headers');
-      expect(response.json()).toEqual([7, ['x-number', 'set-cookie', 'x-case', 'content-type'], true]);
+      expect(response.json()).toEqual([7, ['x-number', 'set-cookie', 'x-case'], true]);
       expect(response.all('Set-Cookie')).toEqual(['a=1', 'b=2', 'c=3']);
       expect(response.rawHeaders).toContain('x-CaSe');
       expect(response.headers['x-gone']).toBe(undefined);
@@ -228,7 +228,6 @@ describe.each([
         status: 'ERR_HTTP_INVALID_STATUS_CODE',
         chunk: 'ERR_INVALID_ARG_TYPE',
         set: 'ERR_HTTP_HEADERS_SENT',
-        head: 'ERR_HTTP_HEADERS_SENT',
       });
     });
 
