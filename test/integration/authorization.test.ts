@@ -25,7 +25,9 @@ const server = useServer(
       '</LocationMatch>',
     ],
   },
-  (s) => s.writeFile('users', 'ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n'),
+  (s) => {
+    s.writeFile('users', 'ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n');
+  },
 );
 
 const credentials = `Basic ${Buffer.from('ann:password').toString('base64')}`;
