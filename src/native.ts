@@ -74,7 +74,7 @@ export interface NativeBridge {
    * Sends "101 Switching Protocols" with the headers of this head (packed as for {@link head}; its status line is not
    * used). From then on {@link read} gives the client's raw bytes and ReadEnd when the client closed its side,
    * {@link write} sends bytes as they are, with the same events and marks; {@link end} closes the sending side (the
-   * application may go on reading until the client closes, at most 30 s; with TLS reading ends, too), {@link abort}
+   * application may go on reading until the client closes, at most 30 s; over TLS and HTTP/2 reading may end, too), {@link abort}
    * closes at once, also after `end`. HTTP/2 clients (extended CONNECT) see the same. 0, or OVER, also after a head.
    */
   upgrade(handle: number, head: string): number;

@@ -88,7 +88,7 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   if (wake_fd_ < 0) {
     // Out of descriptors: look again after a short while.
     std::this_thread::sleep_for(std::min(longest, milliseconds(5)));
-    return {.work = true, .client = reads};
+    return {.work = true, .client = interests & (kRead | kWrite)};
   }
   // A stream's pipe says nothing about the client having gone.
   const bool watch_input = input_fd_ >= 0 && (is_stream_ ? reads != 0 : interests != 0);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "module/log.h"
 #include "module/stop_signals.h"
@@ -94,8 +95,9 @@ void Tunnel::take(std::vector<OutputItem>* output) {
       log_request_text(r_, item.level, item.text);
     } else if (item.kind == OutputItem::Kind::kData && item.chunk.size != 0) {
       // The bucket takes the block over and frees it with free(), possibly on another thread.
-      APR_BRIGADE_INSERT_TAIL(outgoing_, apr_bucket_heap_create(item.chunk.data, item.chunk.size, std::free, c_->bucket_alloc));
-      item.chunk = {};
+      const exchange::Chunk chunk = std::exchange(item.chunk, {});
+      APR_BRIGADE_INSERT_TAIL(outgoing_,
+                              apr_bucket_heap_create(chunk.data, chunk.size, std::free, c_->bucket_alloc));
     }
   }
   output->clear();
@@ -126,7 +128,7 @@ bool Tunnel::step() {
 
 bool Tunnel::send() {
   if (!sending_) return true;
-  if (pending_ && !flush_pending()) return client_left(0);
+  if (pending_ && std::exchange(writable_, false) && !flush_pending()) return client_left(0);
   while (!pending_ && !APR_BRIGADE_EMPTY(outgoing_)) {
     apr_bucket* after = nullptr;
     apr_brigade_partition(outgoing_, kPortion, &after);
@@ -164,19 +166,16 @@ void Tunnel::close_sending() {
   sending_ = false;
   leave_at_ = Clock::now() + kHalfCloseTime;
   const bool tls = !is_stream_ && is_tls(c_);
-  APR_BRIGADE_INSERT_TAIL(outgoing_, apr_bucket_flush_create(c_->bucket_alloc));
   // The end of a stream; or TLS's notice of the end, after which mod_ssl can read nothing more either.
   if (is_stream_) APR_BRIGADE_INSERT_TAIL(outgoing_, apr_bucket_eos_create(c_->bucket_alloc));
   if (tls) APR_BRIGADE_INSERT_TAIL(outgoing_, ap_bucket_eoc_create(c_->bucket_alloc));
-  {
+  if (!APR_BRIGADE_EMPTY(outgoing_)) {
     const StopWindow window;
-    ap_pass_brigade(is_stream_ ? r_->output_filters : c_->output_filters, outgoing_);
+    ap_pass_brigade(c_->output_filters, outgoing_);
+    apr_brigade_cleanup(outgoing_);
   }
-  apr_brigade_cleanup(outgoing_);
-  if (is_stream_) {
-    r_->eos_sent = 1;
-    return;
-  }
+  r_->eos_sent = 1;
+  if (is_stream_) return;
   if (apr_socket_t* socket = ap_get_conn_socket(c_)) apr_socket_shutdown(socket, APR_SHUTDOWN_WRITE);
   if (tls) end_input();
 }
@@ -194,7 +193,8 @@ bool Tunnel::receive() {
                                                static_cast<apr_off_t>(std::min(room, kMostPerRead)));
     if (APR_STATUS_IS_EAGAIN(status)) {
       maybe_input_ = false;
-    } else if (APR_STATUS_IS_EOF(status)) {
+    } else if (APR_STATUS_IS_EOF(status) || (status != APR_SUCCESS && is_stream_ && !sending_)) {
+      // mod_http2 may give up the input of a stream whose output has ended.
       end_input();
     } else if (status != APR_SUCCESS) {
       return client_left(status);
@@ -249,6 +249,7 @@ milliseconds Tunnel::patience() const {
 void Tunnel::note(const ClientWatch::Found& found) {
   if (found.broken) c_->aborted = 1;
   if ((found.client & ClientWatch::kRead) != 0) maybe_input_ = true;
+  if ((found.client & ClientWatch::kWrite) != 0) writable_ = true;
   if ((found.client & ClientWatch::kHangUp) == 0) return;
   // Both sides are closed. Bytes that came before can still be read; with ours open it was no orderly end.
   hung_up_ = true;
@@ -280,11 +281,18 @@ bool Tunnel::abandon(AbortReason reason) {
   return false;
 }
 
-// httpd closes an aborted connection without a further byte; mod_http2 resets the stream.
+// httpd closes an aborted connection without a further byte. A stream is reset by an error that comes before its end.
 void Tunnel::break_off() {
-  if (sending_ || receiving_) c_->aborted = 1;
-  sending_ = receiving_ = false;
   apr_brigade_cleanup(outgoing_);
+  if (is_stream_ && !c_->aborted && sending_) {
+    const StopWindow window;
+    APR_BRIGADE_INSERT_TAIL(outgoing_, ap_bucket_error_create(HTTP_BAD_GATEWAY, nullptr, r_->pool, c_->bucket_alloc));
+    ap_pass_brigade(c_->output_filters, outgoing_);
+    apr_brigade_cleanup(outgoing_);
+  } else if (sending_ || receiving_) {
+    c_->aborted = 1;
+  }
+  sending_ = receiving_ = false;
 }
 
 }  // namespace nwsgi::httpd_side

@@ -1,9 +1,10 @@
-// A connection, or a stream of HTTP/2, after "101 Switching Protocols": carries raw bytes both ways between the client and
-// the application, through the connection's own filters (TLS included), until both sides have closed or one broke off.
+// A connection, or a stream of HTTP/2, after "101 Switching Protocols": carries raw bytes both ways between the client
+// and the application, through the connection's own filters (TLS included), until both sides have closed or one broke
+// off.
 //
-// All of it runs on the thread that serves the request. step() never waits, except that a stream's output blocks while its
-// window is closed; run() waits between steps. Whoever waits in another way calls step() when exchange, socket or clock say
-// so.
+// All of it runs on the thread that serves the request. step() never waits, except that a stream's output blocks while
+// its window is closed; run() waits between steps. Whoever waits in another way calls step() when exchange, socket or
+// clock say so.
 // Memory: at most what the exchange allows for in each direction, and one portion in httpd's output filters.
 #pragma once
 
@@ -69,6 +70,7 @@ class Tunnel {
   bool sending_ = true;        // the sending side is open
   bool receiving_ = true;      // the client has not closed its side
   bool pending_ = false;       // httpd's filters hold bytes that the client has not taken
+  bool writable_ = false;      // the socket was found to take more since
   exchange::Clock::time_point pending_since_{};
   exchange::Clock::time_point leave_at_{};  // the client's time to close its side, once ours is closed
   exchange::Clock::time_point stop_at_{};   // the server stops: the time left
