@@ -1,20 +1,21 @@
-/** Loads scripts and finds their callables; each script once for each environment. */
-import { access, constants, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
-import { codeOf, logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from './errors.js';
+/** Loads scripts and finds their applications; each script once for each environment. */
+import { access, constants } from 'node:fs/promises';
+import type { Application } from './application.js';
+import { logText, NwsgiError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
-import { show } from './wsgi/head.js';
-import { prepareHooks } from './hooks-install.js';
-import { formatOf } from './module-format.js';
+import { placeOf } from './exchange.js';
+import { FetchKind } from './fetch/application.js';
+import { importScript } from './import-script.js';
+import type { ImportedScript } from './import-script.js';
 import { LogLevel } from './native.js';
 import type { NativeBridge, Preload } from './native.js';
-import { locateSyntaxError } from './syntax-error.js';
-import type { Application } from './application.js';
-import { placeOf } from './exchange.js';
+import { serverFor } from './node/application.js';
+import type { Patience } from './node/readiness.js';
+import type { NodeScripts } from './node/scripts.js';
+import { exportsSomething, recognise } from './recognise.js';
+import type { Found, ScriptExports } from './recognise.js';
 import type { Target } from './record.js';
 import { WsgiKind } from './wsgi/application.js';
-import type { WsgiApplication } from './wsgi/types.js';
 
 /** Why a request for a script cannot be served. */
 export interface LoadFailure {
@@ -32,60 +33,71 @@ export interface LoadWishes {
   readonly environment: string;
 }
 
-type Exports = Record<string, unknown>;
-type ImportOutcome = { readonly exports: Exports; readonly failure?: undefined } | { readonly failure: LoadFailure };
+/** What makes the process what a script expects of it, before it is loaded. */
+export type EnterScript = (script: string, wishes: LoadWishes) => void;
+
+type ImportOutcome = (ImportedScript & { readonly failure?: undefined }) | { readonly failure: LoadFailure };
 
 interface Script {
-  module: Promise<ImportOutcome>;
+  readonly imported: Promise<ImportOutcome>;
   watched: boolean;
+  /** By type and callable: several requests share one application, and one server. */
+  readonly outcomes: Map<string, Promise<LoadOutcome>>;
 }
+
+/** How long a script that exports no application, or may have more to do, is waited for; see Readiness. */
+const FOR_NOTHING = { quiet: 1000 } as const;
+const FOR_OTHER_EXPORTS = { quiet: 15 } as const;
+const FOR_BETTER = { quiet: 100, most: 5000 } as const;
+/** A script that listens may never come to the end of its top level. */
+const REST_OF_IMPORT = 1000;
+const MENTIONS_LISTEN = /\blisten\s*\(/;
 
 export class AppLoader {
   readonly #bridge: NativeBridge;
   readonly #version: string;
+  readonly #enter: EnterScript;
+  readonly #nodeScripts: NodeScripts;
   readonly #scripts = new Map<string, Script>();
 
-  constructor(bridge: NativeBridge, version: string) {
+  constructor(bridge: NativeBridge, version: string, nodeScripts: NodeScripts, enter: EnterScript) {
     this.#bridge = bridge;
     this.#version = version;
+    this.#nodeScripts = nodeScripts;
+    this.#enter = enter;
   }
 
   /** Loads the script, unless that has begun already, and returns its application or the reason why there is none. */
   async load(target: Target, wishes: LoadWishes): Promise<LoadOutcome> {
     const { callable, type } = target;
-    const { reloading, environment } = wishes;
     // The record has the bytes of the path; Node wants its text.
     const script = Buffer.from(target.script, 'latin1').toString();
     let entry = this.#scripts.get(script);
     if (entry === undefined) {
-      entry = { module: this.#import(script, target, wishes), watched: reloading };
+      entry = { imported: this.#import({ ...target, script }, wishes), watched: wishes.reloading, outcomes: new Map() };
       this.#scripts.set(script, entry);
-    } else if (reloading && !entry.watched) {
+    } else if (wishes.reloading && !entry.watched) {
       entry.watched = true;
-      this.#bridge.watch(script, callable, type, environment);
+      this.#bridge.watch(script, callable, type, wishes.environment);
     }
-    const { failure, exports } = (await entry.module) as { failure?: LoadFailure; exports: Exports };
-    if (failure !== undefined) {
-      // Nothing of a missing file is in the module cache, so that a later request may try again.
-      if (failure.problem === Problem.scriptMissing) this.#scripts.delete(script);
-      return { failure };
+    const key = `${type}\n${callable}`;
+    let outcome = entry.outcomes.get(key);
+    if (outcome === undefined) {
+      outcome = this.#find(entry, { ...target, script });
+      entry.outcomes.set(key, outcome);
     }
-    try {
-      const found = findCallable(exports, callable);
-      if (typeof found !== 'function') throw missing(script, callable, found, exports);
-      return { application: new WsgiKind(found as WsgiApplication, this.#version) };
-    } catch (error) {
-      this.#bridge.loadFailed(script);
-      return { failure: { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 } };
-    }
+    const { failure } = await outcome;
+    // Nothing of a missing file is in the module cache, so that a later request may try again.
+    if (failure?.problem === Problem.scriptMissing) this.#scripts.delete(script);
+    return outcome;
   }
 
   /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
   async preload(scripts: readonly Preload[]): Promise<string> {
     const failed: string[] = [];
     for (const { script, callable, type, reloading, environment } of scripts) {
-      const target: Target = { type, callable, script: Buffer.from(script).toString('latin1') };
-      const { failure } = await this.load(target, { reloading, environment });
+      const target: Target = { type, callable, script: bytesOf(script) };
+      const { failure } = await this.load(target, { reloading, environment: bytesOf(environment) });
       if (failure === undefined) continue;
       this.#bridge.log(0, LogLevel.error, logText(failure.problem, placeOf(target), failure.error));
       failed.push(script);
@@ -93,7 +105,7 @@ export class AppLoader {
     return failed.length === 0 ? '' : `${Problem.preloadFailed.code} ${Problem.preloadFailed.title}: ${failed.join(', ')}`;
   }
 
-  async #import(script: string, { callable, type }: Target, { reloading, environment }: LoadWishes): Promise<ImportOutcome> {
+  async #import({ script, callable, type }: Target, wishes: LoadWishes): Promise<ImportOutcome> {
     try {
       await access(script, constants.R_OK);
     } catch (cause) {
@@ -101,64 +113,70 @@ export class AppLoader {
       return { failure: { problem: Problem.scriptMissing, error, status: 404 } };
     }
     // Before the file is read, so that a change during the load is seen; also of one that does not load.
-    if (reloading) this.#bridge.watch(script, callable, type, environment);
+    if (wishes.reloading) this.#bridge.watch(script, callable, type, wishes.environment);
+    if (type !== 'wsgi') await this.#nodeScripts.begin(script);
     try {
-      return await importScript(script);
-    } catch (thrown) {
-      this.#bridge.loadFailed(script);
-      const error = original(thrown);
-      return { failure: { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 } };
+      this.#enter(script, wishes);
+      return await this.#run(script, type);
+    } catch (error) {
+      return { failure: this.#failure(script, error) };
     }
   }
-}
 
-async function importScript(script: string): Promise<{ exports: Exports }> {
-  const source = await readFile(script, 'utf8');
-  try {
-    const format = formatOf(script, source);
-    prepareHooks(script, source, format);
-    if (format === 'module') return { exports: (await import(pathToFileURL(script).href)) as Exports };
-    const exported: unknown = createRequire(script)(script);
-    return { exports: isObject(exported) ? exported : { default: exported } };
-  } catch (error) {
-    passOverTwin(error);
-    locateSyntaxError(error, script, source);
-    throw error;
+  async #run(script: string, type: Target['type']): Promise<ImportedScript> {
+    const running = importScript(script, type !== 'wsgi');
+    if (type === 'wsgi' || type === 'fetch') return running;
+    const listens = this.#nodeScripts.listensFor(script, REST_OF_IMPORT);
+    const first = await Promise.race([running, listens]);
+    if (first !== undefined) return first;
+    // Nobody else hears of its failure any more: it is an unhandled rejection, as in Node.
+    running.catch((error: unknown) => void Promise.reject(error as Error));
+    return { exports: { named: {}, fallback: undefined }, source: '' };
+  }
+
+  async #find({ imported }: Script, target: Target): Promise<LoadOutcome> {
+    const { failure, ...script } = (await imported) as ImportedScript & { failure?: LoadFailure };
+    if (failure !== undefined) return { failure };
+    try {
+      return { application: await this.#applicationOf(script, target) };
+    } catch (error) {
+      return { failure: this.#failure(target.script, error) };
+    } finally {
+      this.#nodeScripts.end(target.script);
+    }
+  }
+
+  async #applicationOf({ exports, source }: ImportedScript, target: Target): Promise<Application> {
+    const { script, type } = target;
+    const nodeScripts = this.#nodeScripts;
+    const found = recognise(exports, target, nodeScripts.listens(script));
+    if (found.kind === 'wsgi') return new WsgiKind(found.callable, this.#version);
+    if (type !== 'wsgi' && type !== 'fetch' && (await nodeScripts.willListen(script, patienceFor(found, exports, source)))) return nodeScripts.application(script);
+    switch (found.kind) {
+      case 'fetch':
+        return new FetchKind(found.handler, this.#version);
+      case 'handler':
+        return nodeScripts.application(script, serverFor(found.handler));
+      case 'server':
+        return nodeScripts.application(script, found.server);
+      default:
+        throw type === 'wsgi' || type === 'fetch' ? found.error : nodeScripts.explain(script, found.error);
+    }
+  }
+
+  #failure(script: string, error: unknown): LoadFailure {
+    this.#bridge.loadFailed(script);
+    return { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 };
   }
 }
 
-/**
- * When CommonJS that an ES module imports fails, Node rejects a second promise with the same error, and nobody can
- * reach that one: without this the failed load would end the environment.
- */
-function passOverTwin(error: unknown): void {
-  const listener = (reason: unknown): void => {
-    if (reason !== error && process.listenerCount('unhandledRejection') === 1) throw reason;
-  };
-  process.on('unhandledRejection', listener);
-  setImmediate(() => process.removeListener('unhandledRejection', listener));
+/** As it stands in a record: one character for each byte. */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }
 
-function isObject(value: unknown): value is Exports {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
-}
-
-/** Errors of the hooks thread arrive as copies: only their properties tell what they were. */
-function original(error: unknown): unknown {
-  const isCopy = problemOf(error) === undefined && codeOf(error) === Problem.typeScriptFailed.code;
-  return isCopy ? new NwsgiError(Problem.typeScriptFailed, (error as Error).message) : error;
-}
-
-/** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */
-function findCallable(exports: Exports, callable: string): unknown {
-  if (exports[callable] !== undefined) return exports[callable];
-  const fallback = exports.default;
-  if (callable === 'default') return fallback;
-  return isObject(fallback) ? fallback[callable] : undefined;
-}
-
-function missing(script: string, callable: string, found: unknown, exports: Exports): NwsgiTypeError {
-  const names = Object.keys(exports).slice(0, 10).join(', ') || 'nothing';
-  const what = found === undefined ? `does not export ${show(callable)}; it exports ${names}` : `exports ${show(callable)} as ${show(found)}, not as a function`;
-  return new NwsgiTypeError(Problem.callableMissing, `${script} ${what}`);
+/** Undefined: what was found is the application. */
+function patienceFor(found: Found, exports: ScriptExports, source: string): Patience | undefined {
+  if (found.kind === 'nothing') return exportsSomething(exports) ? FOR_OTHER_EXPORTS : FOR_NOTHING;
+  return MENTIONS_LISTEN.test(source) ? FOR_BETTER : undefined;
 }

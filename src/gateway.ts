@@ -3,14 +3,16 @@ import { AppLoader } from './app-loader.js';
 import { Dispatcher } from './dispatcher.js';
 import { prepareGlobals } from './fetch/globals.js';
 import type { BridgeConfig, NativeBridge } from './native.js';
-import { setUpProcess } from './process-setup.js';
+import { scriptEntry } from './platform/enter-script.js';
+import { setUpProcess } from './platform/process-setup.js';
+import { NodeScripts } from './node/scripts.js';
 import { stop } from './stop.js';
 
 export async function start(bridge: NativeBridge): Promise<void> {
   const config = JSON.parse(bridge.config) as BridgeConfig;
   const output = setUpProcess(bridge, config);
   prepareGlobals();
-  const loader = new AppLoader(bridge, config.version);
+  const loader = new AppLoader(bridge, config.version, new NodeScripts(bridge), scriptEntry(bridge, config));
   const dispatcher = new Dispatcher(bridge, loader);
   bridge.onStop((reason, milliseconds) => {
     void stop(bridge, dispatcher, output, reason, milliseconds).finally(() => bridge.stopped());

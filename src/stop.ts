@@ -3,7 +3,7 @@ import type { Dispatcher } from './dispatcher.js';
 import { logText, Problem } from './errors.js';
 import { LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
-import type { ProcessOutput } from './process-setup.js';
+import type { ProcessOutput } from './platform/process-setup.js';
 
 /** Listeners get at least this long, also when the requests took all the time there was. */
 const LEAST_FOR_LISTENERS = 100;

@@ -128,6 +128,7 @@ export class Listeners {
 
   readonly #bridge: NativeBridge;
   readonly #claims: Claim[] = [];
+  readonly #owners = new Set<string>();
 
   constructor(bridge: NativeBridge) {
     this.#bridge = bridge;
@@ -157,6 +158,11 @@ export class Listeners {
     closeSocketsWith(http.Server.prototype);
   }
 
+  /** Whether a server of the script listens, or did so before. */
+  began(owner: string): boolean {
+    return this.#owners.has(owner);
+  }
+
   /** The server for requests that arrived at a port of Apache: the one that asked for it, else the first of the script. */
   find(localPort: string, owner?: string): Listener | undefined {
     let first: Listener | undefined;
@@ -174,6 +180,8 @@ export class Listeners {
    */
   connect(server: net.Server, socket: Duplex): boolean {
     const internal = server as InternalServer;
+    // One that never listened cannot be closed: it has no connections to count, and would tell of its 'close'.
+    if (internal._handle === null) return true;
     if (internal.maxConnections > 0 && internal._connections >= internal.maxConnections) {
       const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket as net.Socket;
       server.emit('drop', { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } as net.DropArgument);
@@ -218,7 +226,9 @@ export class Listeners {
     if (!(claim.listener.server instanceof http.Server)) closeSocketsWith(Object.getPrototypeOf(claim.listener.server) as object);
     // A turn after the one that Node queues with this call's return: its 'listening' comes first.
     process.nextTick(() => process.nextTick(() => {
-      if (this.#claims.includes(claim)) this.onListen?.(claim.listener);
+      if (!this.#claims.includes(claim)) return;
+      this.#owners.add(claim.listener.owner);
+      this.onListen?.(claim.listener);
     }));
     return 0;
   }
@@ -261,8 +271,8 @@ function closeSocketsWith(prototype: object): void {
 
 const load = createRequire(import.meta.url);
 
-/** Modules are asked for only when a server is none of node:http: loading them takes its time. */
-function protocolOf(server: net.Server): Listener['protocol'] | undefined {
+/** What the server speaks; undefined when it is not HTTP. Modules for servers that are none of node:http are loaded when one turns up. */
+export function protocolOf(server: net.Server): Listener['protocol'] | undefined {
   if (server instanceof http.Server) return 'http1';
   try {
     if (server instanceof (load('node:https') as typeof import('node:https')).Server) return 'http1';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { privateEnvironment } from '../../src/process-setup.js';
+import { privateEnvironment } from '../../src/platform/environment.js';
 import { stop } from '../../src/stop.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
 import type { WsgiApplication } from '../../src/wsgi/types.js';

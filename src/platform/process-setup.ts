@@ -3,10 +3,11 @@
  * lives in, and what it prints goes to the log.
  */
 import { Writable } from 'node:stream';
-import { LineBuffer } from './wsgi/error-stream.js';
-import { logText, Problem } from './errors.js';
-import { LogLevel } from './native.js';
-import type { BridgeConfig, LogLevelNumber, NativeBridge } from './native.js';
+import { LineBuffer } from '../wsgi/error-stream.js';
+import { logText, Problem } from '../errors.js';
+import { LogLevel } from '../native.js';
+import type { BridgeConfig, LogLevelNumber, NativeBridge } from '../native.js';
+import { privateEnvironment } from './environment.js';
 import { shareEnvironmentWithWorkers } from './worker-environment.js';
 
 /** What ends when the environment does. */
@@ -33,29 +34,6 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
       err.flush();
     },
   };
-}
-
-/** A copy that treats assignments as Node's own does: values become strings, keys are strings. */
-export function privateEnvironment(original: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const refuse = (key: string | symbol): void => {
-    if (typeof key === 'symbol') throw new TypeError('Cannot convert a Symbol value to a string');
-  };
-  return new Proxy<NodeJS.ProcessEnv>(
-    { ...original },
-    {
-      set(target, key, value) {
-        refuse(key);
-        target[key as string] = String(value);
-        return true;
-      },
-      defineProperty(target, key, descriptor) {
-        refuse(key);
-        if ('get' in descriptor || 'set' in descriptor) throw new TypeError("'process.env' does not accept an accessor (getter/setter) descriptor");
-        target[key as string] = String(descriptor.value);
-        return true;
-      },
-    },
-  );
 }
 
 class LogStream extends Writable {

@@ -1,0 +1,18 @@
+/** Makes the process what a program expects of it that was started with `node script` in its own folder. */
+import type { EnterScript } from '../app-loader.js';
+import type { BridgeConfig, NativeBridge } from '../native.js';
+import { addToEnvironment } from './environment.js';
+import { applicationFolder, WorkingDirectory } from './working-directory.js';
+
+/** What it returns runs before each script is loaded. Of several scripts in one environment, the first chooses the directory. */
+export function scriptEntry(bridge: NativeBridge, config: BridgeConfig): EnterScript {
+  const directory = new WorkingDirectory(bridge, config);
+  let entered = false;
+  return (script, { environment }) => {
+    addToEnvironment(environment);
+    process.argv.splice(1, process.argv.length, script);
+    if (entered) return;
+    entered = true;
+    directory.enter(applicationFolder(script));
+  };
+}
