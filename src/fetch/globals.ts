@@ -3,6 +3,7 @@
  * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before the
  * first application is loaded.
  */
+import { keepCookiesApart } from './cookies.js';
 import { installRequests, platformRequest } from './request.js';
 import { wrapResponse } from './response.js';
 
@@ -35,6 +36,8 @@ function replaceLater<T>(name: string, wrap: Wrap<T>): void {
     configurable: true,
     enumerable: before.enumerable === true,
     get() {
+      // Requests and responses have headers without anybody asking for the constructor of these.
+      if (name !== 'Headers') void Headers;
       const wrapped = wrap((before.get === undefined ? before.value : before.get.call(globalThis)) as T);
       settle(wrapped);
       return wrapped;
@@ -49,6 +52,7 @@ let installed = false;
 export function prepareGlobals(): void {
   if (installed) return;
   installed = true;
+  replaceLater('Headers', keepCookiesApart);
   replaceLater('Request', wrapRequest);
   replaceLater('Response', wrapResponse);
   replaceLater('fetch', wrapFetch);

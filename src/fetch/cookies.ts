@@ -1,0 +1,54 @@
+/**
+ * The fetch of some builds of Node 18 (that of Debian 12) joins the Set-Cookie headers of a Headers object with commas, and
+ * has no getSetCookie(). What the standard says since is added there, so that frameworks and responses have their cookies.
+ */
+
+interface Cookies {
+  getSetCookie?(): string[];
+}
+
+/** A comma before the name of another cookie, not one in a date. */
+const BETWEEN_COOKIES = /,\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)/;
+
+/** These builds remember the single cookies, if nobody copied the headers since. */
+function remembered(headers: object): unknown {
+  const list = Object.getOwnPropertySymbols(headers).find(({ description }) => description === 'headers list');
+  return list === undefined ? undefined : (Reflect.get(headers, list) as { cookies?: unknown }).cookies;
+}
+
+function cookiesIn(headers: object, joined: string): string[] {
+  const cookies = remembered(headers);
+  if (Array.isArray(cookies) && cookies.join(', ') === joined) return cookies as string[];
+  return joined.split(BETWEEN_COOKIES);
+}
+
+/** Does nothing where the platform keeps them apart. */
+export function keepCookiesApart(platform: typeof Headers): typeof Headers {
+  const prototype = platform.prototype as Headers & Cookies;
+  if (typeof prototype.getSetCookie === 'function') return platform;
+  const joinedEntries = Object.getOwnPropertyDescriptor(prototype, 'entries')?.value as (this: Headers) => Iterable<[string, string]>;
+  const apart = {
+    *entries(this: Headers): Generator<[string, string]> {
+      for (const [name, value] of joinedEntries.call(this)) {
+        if (name !== 'set-cookie') yield [name, value];
+        else for (const cookie of cookiesIn(this, value)) yield [name, cookie];
+      }
+    },
+    *keys(this: Headers): Generator<string> {
+      for (const [name] of this) yield name;
+    },
+    *values(this: Headers): Generator<string> {
+      for (const [, value] of this) yield value;
+    },
+    getSetCookie(this: Headers): string[] {
+      const joined = this.get('set-cookie');
+      return joined === null ? [] : [...cookiesIn(this, joined)];
+    },
+  };
+  for (const [name, value] of Object.entries(apart)) {
+    Object.defineProperty(prototype, name, { configurable: true, enumerable: true, writable: true, value });
+  }
+  // What forEach() and the constructors of the platform use.
+  Object.defineProperty(prototype, Symbol.iterator, { configurable: true, writable: true, value: apart.entries });
+  return platform;
+}
