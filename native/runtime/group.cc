@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "runtime/json.h"
-
 namespace nwsgi::runtime {
 
 using exchange::Clock;
@@ -95,25 +93,11 @@ void Group::report_timeout() {
 
 // ---- starting and replacing ----
 
-std::string Group::config_json_locked() const {
-  std::string preload;
-  for (const auto& [path, script] : scripts_) {
-    if (!preload.empty()) preload += ',';
-    preload += "{\"script\":" + json_string(path) + ",\"callable\":" + json_string(script.callable) +
-               ",\"type\":" + json_string(script.type) + ",\"environment\":" +
-               json_string(script.env, JsonText::kLatin1) + ",\"reloading\":" + (script.reloading ? "true" : "false") + "}";
-  }
-  return "{\"applicationGroup\":" + json_string(name_) + ",\"processGroup\":\"\",\"serverSoftware\":" +
-         json_string(settings_->server_software) + ",\"version\":\"" NWSGI_VERSION "\",\"preload\":[" + preload +
-         "],\"execPath\":" + json_string(settings_->exec_path) +
-         ",\"ownDirectory\":" + (settings_->platform->own_directories() ? "true" : "false") + "}";
-}
-
 Ref<Environment> Group::launch_locked() {
   // Stamps are taken before the code is read: a change during the load is seen as a change afterwards.
   for (auto& [path, script] : scripts_) script.stamp = stamp_of(path);
   Ref<Environment> environment = Environment::create(settings_->platform, this, name_, settings_->gateway_directory,
-                                                     config_json_locked());
+                                                     gateway_config(*settings_, name_, scripts_));
   if (environment->start()) return environment;
   log(exchange::kLogCritical, "NWSGI3002 application group '" + name_ +
                                   "': no thread could be created for its environment. Check the process and memory "

@@ -11,25 +11,15 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "exchange/application_host.h"
 #include "runtime/environment.h"
-#include "runtime/file_stamp.h"
+#include "runtime/gateway_config.h"
 
 namespace nwsgi::runtime {
-
-struct GroupSettings {
-  const Platform* platform = nullptr;
-  const exchange::ServerServices* services = nullptr;
-  std::string gateway_directory;
-  std::string server_software;
-  std::string exec_path;
-  std::chrono::milliseconds drain_time{15000};
-};
 
 class Group final : private EnvironmentOwner {
  public:
@@ -49,14 +39,6 @@ class Group final : private EnvironmentOwner {
 
  private:
   using Clock = exchange::Clock;
-  struct Script {
-    std::string callable;
-    std::string type;
-    std::string env;
-    bool reloading = true;
-    FileStamp stamp;  // of what is loaded
-    FileStamp seen;   // the last other one
-  };
   struct Draining {
     exchange::Ref<Environment> environment;
     Clock::time_point deadline;
@@ -80,7 +62,6 @@ class Group final : private EnvironmentOwner {
   void fail_pending_locked(const exchange::Failure& failure);
   void schedule_restart_locked(const Environment& ended);
   void report_end_locked(const Environment& ended);
-  std::string config_json_locked() const;
   void check_scripts_locked(Clock::time_point now);
   void check_drains_locked(Clock::time_point now);
   void check_blocked_locked(Clock::time_point now);
@@ -99,7 +80,7 @@ class Group final : private EnvironmentOwner {
   std::vector<Draining> draining_;
   std::vector<exchange::Ref<Environment>> ended_;
   std::deque<exchange::Ref<exchange::Exchange>> pending_;
-  std::map<std::string, Script> scripts_;  // by path
+  Scripts scripts_;
   bool stopping_ = false;
 
   unsigned crashes_ = 0;        // in a row, each within kStableTime of its start
