@@ -97,7 +97,7 @@ export class AppLoader {
     const failed: string[] = [];
     for (const { script, callable, type, reloading, environment } of scripts) {
       const target: Target = { type, callable, script: bytesOf(script) };
-      const { failure } = await this.load(target, { reloading, environment: bytesOf(environment) });
+      const { failure } = await this.load(target, { reloading, environment });
       if (failure === undefined) continue;
       this.#bridge.log(0, LogLevel.error, logText(failure.problem, placeOf(target), failure.error));
       failed.push(script);

@@ -131,7 +131,7 @@ export interface Preload {
   callable: string;
   type: ApplicationType;
   reloading: boolean;
-  /** See Instructions.environment in record.ts. */
+  /** See Instructions.environment in record.ts: one code unit for each byte here, too. */
   environment: string;
 }
 
