@@ -1,4 +1,5 @@
 /** What the dispatcher knows of an application: that requests can be given to it. Its kind makes the rest of them. */
+import type { AsyncResource } from 'node:async_hooks';
 import type { Exchange } from './exchange.js';
 import type { NativeBridge } from './native.js';
 import type { Target } from './record.js';
@@ -12,6 +13,11 @@ export interface Incoming {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+  /**
+   * Everything of the application that the request causes runs in here: begin() does, and so should what events cause
+   * later. What an application enters with AsyncLocalStorage would else hold for the requests after it.
+   */
+  readonly scope: AsyncResource;
   /** To be called once, when a request that {@link Application.begin} returned is over. */
   readonly done: (exchange: Exchange) => void;
 }

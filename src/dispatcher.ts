@@ -4,12 +4,16 @@ import type { Application, Incoming } from './application.js';
 import type { LoadOutcome, LoadWishes } from './app-loader.js';
 import { logText, Problem, problemOf } from './errors.js';
 import { Exchange } from './exchange.js';
+import { LiveExchanges } from './live-exchanges.js';
 import { ENVELOPE_STRIDE, Event, LogLevel } from './native.js';
 import type { NativeBridge } from './native.js';
 import { patiently } from './patience.js';
 import { PendingExchange } from './pending.js';
 import { parseTarget, targetOf } from './record.js';
 import type { Target } from './record.js';
+
+/** Nobody is told when it is destroyed: V8 would have to watch each one. */
+const MANUAL = { requireManualDestroy: true } as const;
 
 /** Room for the records and envelopes of one turn (see NativeBridge.attach). */
 const RECORD_BYTES = 256 * 1024;
@@ -32,7 +36,7 @@ export class Dispatcher {
   readonly #records = Buffer.alloc(RECORD_BYTES);
   readonly #envelopes = new Float64Array(ENVELOPES * ENVELOPE_STRIDE);
   readonly #destinations = new Map<string, Destination>();
-  readonly #live = new Map<number, Exchange>();
+  readonly #live = new LiveExchanges();
   #idle: (() => void) | undefined;
   readonly #done = (exchange: Exchange): void => {
     this.#live.delete(exchange.handle);
@@ -106,7 +110,7 @@ export class Dispatcher {
       const key = targetOf(bytes, start, start + length);
       const known = this.#destinations.get(key);
       const target = known?.target ?? parseTarget(key);
-      const incoming: Incoming = { bridge: this.#bridge, handle, hasBody, target, bytes, start, end: start + length, done: this.#done };
+      const incoming: Incoming = { bridge: this.#bridge, handle, hasBody, target, bytes, start, end: start + length, scope: new AsyncResource('NWSGIREQUEST', MANUAL), done: this.#done };
       if (known !== undefined) this.#begin(known.application, incoming);
       else this.#wait(key, incoming);
     } catch (error) {
@@ -118,15 +122,14 @@ export class Dispatcher {
   }
 
   #begin(application: Application, incoming: Incoming): void {
-    // In a scope of its own: what an application enters with AsyncLocalStorage would else hold for the requests after it.
-    const exchange = new AsyncResource('NWSGIREQUEST').runInAsyncScope(application.begin, application, incoming);
-    if (exchange !== undefined) this.#live.set(incoming.handle, exchange);
+    const exchange = incoming.scope.runInAsyncScope(application.begin, application, incoming);
+    if (exchange !== undefined) this.#live.set(exchange);
     else if (this.#live.delete(incoming.handle) && this.inFlight === 0) this.#idle?.();
   }
 
   #wait(key: string, incoming: Incoming): void {
     const exchange = new PendingExchange(incoming);
-    this.#live.set(incoming.handle, exchange);
+    this.#live.set(exchange);
     void this.#load(key, exchange, incoming);
   }
 

@@ -30,9 +30,9 @@ export class NodeKind implements Application {
     this.#listeners = listeners;
   }
 
-  begin({ bridge, handle, hasBody, target, bytes, start, end, done }: Incoming): Exchange | undefined {
-    const exchange = new NodeExchange(bridge, handle, hasBody, target, done);
-    exchange.request = RequestHead.decode(bytes, start, end, exchange);
+  begin(incoming: Incoming): Exchange | undefined {
+    const exchange = new NodeExchange(incoming);
+    exchange.request = RequestHead.decode(incoming.bytes, incoming.start, incoming.end, exchange);
     const listener = this.#listeners.find(exchange.localPort);
     if (listener === undefined) {
       exchange.fail(new NwsgiError(Problem.notListening, 'no server of the application listens'), undefined, 503);

@@ -1,22 +1,22 @@
 /** A request of a Node application. */
-import { AsyncResource } from 'node:async_hooks';
+import type { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
+import type { Incoming } from '../application.js';
 import { Exchange } from '../exchange.js';
-import type { NativeBridge } from '../native.js';
 import { variablesOf } from '../pending.js';
-import type { Target } from '../record.js';
 import type { RequestHead } from '../request-head.js';
 import { ClientSocket } from './socket.js';
 
 export class NodeExchange extends Exchange {
   request!: RequestHead;
-  /** Everything of the application that the request causes runs in here, so that AsyncLocalStorage holds. */
-  readonly scope = new AsyncResource('HTTPINCOMINGMESSAGE', { requireManualDestroy: true });
+  /** See {@link Incoming.scope}. */
+  readonly scope: AsyncResource;
   readonly #done: (exchange: Exchange) => void;
   #variables: Record<string, unknown> | undefined;
 
-  constructor(bridge: NativeBridge, handle: number, hasBody: boolean, target: Target, done: (exchange: Exchange) => void) {
+  constructor({ bridge, handle, hasBody, target, scope, done }: Incoming) {
     super(bridge, handle, hasBody, target);
+    this.scope = scope;
     this.#done = done;
   }
 

@@ -24,10 +24,6 @@ type ServerInternals = Record<symbol, unknown> & { rejectNonStandardBodyWrites?:
 
 /** `connect` is told of the socket first; when it says no, the request is refused. */
 export function serve(exchange: NodeExchange, server: Server, connect: (socket: Duplex) => boolean): void {
-  exchange.scope.runInAsyncScope(begin, undefined, exchange, server, connect);
-}
-
-function begin(exchange: NodeExchange, server: Server, connect: (socket: Duplex) => boolean): void {
   const internals = server as unknown as ServerInternals;
   const socket = new RequestSocket(exchange, exchange.request);
   (socket as unknown as { server: Server }).server = server;
