@@ -2,19 +2,25 @@
 import { expect, it } from 'vitest';
 import { useServer } from './harness/index.js';
 
+const others = { node: 'platform/shows-authorization.cjs', fetch: 'platform/fetches-authorization.mjs' };
+
 const server = useServer(
   {
     modules: ['auth_basic', 'authn_core', 'authn_file', 'authz_user'],
-    apps: ['show-environ.mjs'],
+    apps: ['show-environ.mjs', ...Object.values(others)],
     directives: (s) => [
       ...['default', 'on', 'off'].flatMap((name) => [
         `WSGIScriptAlias /${name} ${s.app('show-environ.mjs')}`,
         `WSGIScriptAlias /closed-${name} ${s.app('show-environ.mjs')}`,
+        ...Object.entries(others).flatMap(([type, app]) => [
+          `WSGIScriptAlias /${name}-${type} ${s.app(app)} application-type=${type}`,
+          `WSGIScriptAlias /closed-${name}-${type} ${s.app(app)}`,
+        ]),
       ]),
-      '<LocationMatch "^/(closed-)?on">',
+      '<LocationMatch "^/(closed-)?on\\b">',
       'WSGIPassAuthorization On',
       '</LocationMatch>',
-      '<LocationMatch "^/(closed-)?off">',
+      '<LocationMatch "^/(closed-)?off\\b">',
       'WSGIPassAuthorization Off',
       '</LocationMatch>',
       '<LocationMatch "^/closed-">',
@@ -49,4 +55,19 @@ it('where httpd has authenticated the user, a WSGI application is told who it is
   expect(await seen('/closed-default')).toEqual([undefined, undefined, 'ann']);
   expect(await seen('/closed-off')).toEqual([undefined, undefined, 'ann']);
   expect(await seen('/closed-on')).toEqual([credentials, 'Bearer x', 'ann']);
+});
+
+it.each(Object.keys(others))('a %s application sees it unless it is off, or httpd has authenticated the user', async (type) => {
+  const credentialsAt = async (place: string) => {
+    const response = await server.get(`/${place}-${type}`, { Authorization: credentials, 'Proxy-Authorization': 'Bearer x' });
+    expect(response.status, response.text).toBe(200);
+    return response.json();
+  };
+  const [all, none] = [[credentials, 'Bearer x'], [null, null]];
+  expect(await credentialsAt('default')).toEqual(all);
+  expect(await credentialsAt('on')).toEqual(all);
+  expect(await credentialsAt('off')).toEqual(none);
+  expect(await credentialsAt('closed-default')).toEqual(none);
+  expect(await credentialsAt('closed-off')).toEqual(none);
+  expect(await credentialsAt('closed-on')).toEqual(all);
 });
