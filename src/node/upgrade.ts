@@ -245,7 +245,7 @@ export class UpgradeSocket extends ClientSocket {
     done();
   }
 
-  /** As far as it was written. */
+  /** As far as it was written; with nothing written the client's connection is closed, as by Node. */
   #endAnswer(): void {
     if (this.#stage === Stage.Answer && this.#body.end()) this.#exchange.end();
     else this.#exchange.breakOff();
