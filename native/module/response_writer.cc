@@ -218,7 +218,8 @@ void ResponseWriter::add_trailers(const std::string& lines) {
   for (const exchange::HeaderField& field : fields) {
     if (!belongs_to_framing(field.name)) apr_table_addn(r_->trailers_out, field.name, field.value);
   }
-  if (has_trailers_ || !body_allowed_ || apr_is_empty_table(r_->trailers_out)) return;
+  const bool possible = body_allowed_ && r_->proto_num >= HTTP_VERSION(1, 1);
+  if (has_trailers_ || !possible || apr_is_empty_table(r_->trailers_out)) return;
   has_trailers_ = true;
   // mod_http2 sends the table by itself.
   if (r_->connection->master == nullptr) add_trailer_filter(r_);
