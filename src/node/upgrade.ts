@@ -269,6 +269,12 @@ export class UpgradeSocket extends ClientSocket {
   /** What was written before still goes out, unless there was an error, as from a socket that is closed. */
   #closeTunnel(atOnce: boolean): void {
     const exchange = this.#exchange;
+    if (atOnce) {
+      exchange.ended = true;
+      if (!exchange.aborted) exchange.bridge.abort(exchange.handle); // also after an end
+      this.#leave();
+      return;
+    }
     exchange.end();
     if (exchange.aborted || this.#readEnded) {
       this.#leave();
@@ -280,10 +286,6 @@ export class UpgradeSocket extends ClientSocket {
       this.#leave();
     };
     const patience = setTimeout(leave, LINGER_MILLISECONDS);
-    if (atOnce) {
-      leave();
-      return;
-    }
     const discard = (): void => {
       let got: Uint8Array | number;
       do got = exchange.bridge.read(exchange.handle, READ);
