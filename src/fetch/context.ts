@@ -14,7 +14,7 @@ export class FetchEnvironment {
     return this.#exchange.variables();
   }
 
-  /** The path where the application is mounted; '' at the root of a site. It is part of `request.url`. */
+  /** The path where the application is mounted; '' at the root of a site. It is no part of `request.url`; links and redirects need it. */
   get mount(): string {
     return Buffer.from(this.#exchange.head.scriptName, 'latin1').toString();
   }

@@ -1,4 +1,4 @@
-/** The URL of a request as Web-standard handlers see it: absolute, with the mount, in the URL standard's spelling. */
+/** The URL of a request as Web-standard handlers see it: absolute, below the mount, in the URL standard's spelling. */
 import type { RequestHead } from '../request-head.js';
 
 /** What the URL standard leaves as it is in a path and in a query. */
@@ -37,10 +37,13 @@ function encoded(target: string): string {
   return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** `fallback` gives the authority to use when the request names none, or one that is not valid. */
+/**
+ * An application routes below its mount as it would at the root of a site, like Node applications by `req.url`.
+ * `fallback` gives the authority to use when the request names none, or one that is not valid.
+ */
 export function urlOf(head: RequestHead, fallback: () => string): string {
   let authority = head.header('host') ?? '';
-  let target = head.target;
+  let target = head.urlBelowMount();
   const absolute = target.startsWith('/') ? null : ABSOLUTE.exec(target);
   if (absolute !== null) {
     [, authority = '', target = ''] = absolute;
