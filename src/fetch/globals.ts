@@ -3,7 +3,7 @@
  * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before the
  * first application is loaded.
  */
-import { keepCookiesApart } from './cookies.js';
+import { prepareHeaders } from './headers.js';
 import { installRequests, platformRequest } from './request.js';
 import { wrapResponse } from './response.js';
 
@@ -52,7 +52,7 @@ let installed = false;
 export function prepareGlobals(): void {
   if (installed) return;
   installed = true;
-  replaceLater('Headers', keepCookiesApart);
+  replaceLater('Headers', prepareHeaders);
   replaceLater('Request', wrapRequest);
   replaceLater('Response', wrapResponse);
   replaceLater('fetch', wrapFetch);

@@ -1,6 +1,7 @@
 /** Packs the head of a Response for the bridge: "200 OK\nname:value\n". */
 import { STATUS_CODES } from 'node:http';
 import { NwsgiTypeError, Problem } from '../errors.js';
+import { entriesOf } from './headers.js';
 import { show } from '../wsgi/head.js';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -52,7 +53,7 @@ export function packHead(response: Response): PackedHead {
   let text = statusLine(response);
   let contentLength = -1;
   const decoded = wasDecoded(response);
-  for (const [name, value] of response.headers) {
+  for (const [name, value] of entriesOf(response.headers)) {
     if (!knownNames.has(name)) checkName(name);
     if (BAD_TEXT.test(value)) throw cannotSend(`the value of header ${show(name)} of the Response has a control character or one above U+00FF`);
     if (name.length === 14 && name.toLowerCase() === 'content-length') {
