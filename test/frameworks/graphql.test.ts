@@ -3,7 +3,6 @@ import { apps } from './harness/apps.js';
 import { arrivals, eventData } from './harness/arrivals.js';
 import { describeTargets } from './harness/targets.js';
 
-// GraphQL Yoga serves one path only, and compares it with the URL that it gets: the one below the mount.
 describeTargets(apps.graphql, (target) => {
   const query = (text: string, variables: Record<string, unknown> = {}) => target.postJson('/graphql', { query: text, variables });
 

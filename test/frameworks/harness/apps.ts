@@ -21,8 +21,10 @@ export interface App {
   folder: string;
   /** Lowest version of Node that it runs on. */
   node?: number;
-  /** It can be mounted below a prefix without being told: true. */
+  /** It can be mounted below a prefix: true. False for sites that are built for one path. */
   mountable?: boolean;
+  /** What it has to be told in its environment about the path where it is mounted. */
+  mountSettings?: (mount: string) => Record<string, string>;
 }
 
 type Details = Omit<App, 'name' | 'script' | 'folder'>;
@@ -63,7 +65,8 @@ export const apps = {
   socketio: sharing('socketio', 'server.js'),
   ws: sharing('ws', 'server.js'),
   wsBroadcast: sharing('ws', 'broadcast.mjs'),
-  graphql: sharing('graphql', 'server.mjs'),
+  // Compares its endpoint with the whole path, also when Express mounts it.
+  graphql: sharing('graphql', 'server.mjs', { mountSettings: (mount) => ({ GRAPHQL_ENDPOINT: `${mount}/graphql` }) }),
   // Uses Headers.getSetCookie, which Debian's Node 18 does not have.
   trpc: sharing('trpc', 'server.ts', { ...typescript, node: 20 }),
   trpc10: project('trpc10', 'server.js'),

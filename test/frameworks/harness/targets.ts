@@ -88,9 +88,12 @@ function describeInHttpd(app: App, body: (target: Target) => void): void {
     threads: 16,
     directives: [`<Directory "${app.folder}">`, '  Require all granted', '</Directory>'],
     // Each has an application group of its own, and so state of its own.
-    vhosts: mounts.map((mount) => ({ directives: [`WSGIScriptAlias ${mount || '/'} "${app.script}"`] })),
+    vhosts: mounts.map((mount) => ({ directives: [`WSGIScriptAlias ${mount || '/'} "${app.script}"`, ...settings(app, mount)] })),
   });
   mounts.forEach((mount, index) => {
     describe(mount === '' ? 'at the root' : `below ${mount}`, () => body(new Target(true, mount, () => server.ports[index] as number)));
   });
 }
+
+const settings = (app: App, mount: string): string[] =>
+  mount === '' ? [] : Object.entries(app.mountSettings?.(mount) ?? {}).map(([name, value]) => `WSGIApplicationEnv ${name}=${value}`);

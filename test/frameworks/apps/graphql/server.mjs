@@ -55,5 +55,5 @@ const schema = createSchema({
   },
 });
 
-const yoga = createYoga({ schema, logging: false });
+const yoga = createYoga({ schema, logging: false, graphqlEndpoint: process.env.GRAPHQL_ENDPOINT ?? '/graphql' });
 createServer(yoga).listen(process.env.PORT ?? 3000);
