@@ -189,7 +189,8 @@ export class RequestSocket extends ClientSocket {
     if (this.#complete) return;
     this.#complete = true;
     if (this.#flushing) this.flush();
-    else this.#end();
+    // Else what the stream still holds comes by another _writev(), whose flush() ends.
+    else if (this.writableLength === 0 || this.writableLength === this.#writing) this.#end();
   }
 
   /** The response's head, if it is among what was written; interim ones are passed on. */

@@ -176,6 +176,10 @@ describe.each([
       expect((await get('/stream')).text).toBe('part 2\npart 1\npart 0\nend');
     });
 
+    it('are whole when they follow their head a tick later', async () => {
+      expect((await get('/tick')).text).toBe('written and ended in one tick');
+    });
+
     it('may be corked', async () => {
       expect((await get('/cork')).text).toBe('0123456789');
     });
