@@ -10,7 +10,7 @@ describeTargets(apps.wsBroadcast, (target) => {
     sockets[0]?.send('hello everybody');
     for (const socket of sockets.slice(1)) expect(await socket.text()).toBe('hello everybody');
     await Promise.all(sockets.map((socket) => socket.close()));
-    expect((await target.get('/')).text).toBe('clients: 0');
+    await expect.poll(async () => (await target.get('/')).text, { timeout: 2000 }).toBe('clients: 0');
   });
 
   it('refuses other paths', async () => {
