@@ -102,6 +102,18 @@ export const Problem = {
     'None. Each process of Apache that runs the application tries to open it; all but the first fail with EADDRINUSE.',
     'None if that is what the application is meant to do. Otherwise leave the server out under Apache.',
   ),
+  clusterFork: entry(
+    'NWSGI2109', 'warning', 'cluster.fork() starts nothing',
+    'The application wants to start worker processes. Apache has the processes here: each runs the application by itself.',
+    'The workers never come online; cluster.isPrimary stays true.',
+    'Start the server where cluster.isPrimary is true, and set the number of processes in the configuration of Apache.',
+  ),
+  privileges: entry(
+    'NWSGI2110', 'error', 'A call would change the process of the server',
+    'The application called process.setuid(), setgid(), initgroups(), abort() or the like. The process belongs to Apache and to other applications.',
+    'The call throws an error with the code ERR_WORKER_UNSUPPORTED_OPERATION.',
+    'Leave the call out; User and Group of Apache say who runs applications.',
+  ),
   applicationFailed: entry(
     'NWSGI2201', 'error', 'The application threw an exception',
     'An exception left the callable, or the iterable it returned, before anything was sent.',

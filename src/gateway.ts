@@ -12,10 +12,11 @@ export async function start(bridge: NativeBridge): Promise<void> {
   const config = JSON.parse(bridge.config) as BridgeConfig;
   const output = setUpProcess(bridge, config);
   prepareGlobals();
-  const loader = new AppLoader(bridge, config.version, new NodeScripts(bridge), scriptEntry(bridge, config));
+  const nodeScripts = new NodeScripts(bridge);
+  const loader = new AppLoader(bridge, config.version, nodeScripts, scriptEntry(bridge, config));
   const dispatcher = new Dispatcher(bridge, loader);
   bridge.onStop((reason, milliseconds) => {
-    void stop(bridge, dispatcher, output, reason, milliseconds).finally(() => bridge.stopped());
+    void stop(bridge, dispatcher, nodeScripts.listeners, output, reason, milliseconds).finally(() => bridge.stopped());
   });
   dispatcher.attach();
   bridge.ready(await loader.preload(config.preload));

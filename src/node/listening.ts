@@ -28,8 +28,6 @@ interface ServerInternals {
   _connections: number;
   _emitCloseIfDrained(): void;
   _listen2: SetUpHandle;
-  /** The connections that Apache gave it. */
-  [kSockets]?: Set<Duplex>;
 }
 
 /** A handle that the application brought along: server.listen(handle). */
@@ -44,9 +42,11 @@ type Where = [address: string | null, port: number | null, addressType: number |
 type SetUpHandle = (this: InternalServer, ...args: [...Where, backlog?: number, fd?: number, flags?: number]) => void;
 
 const kServer = Symbol('nwsgi.server');
-const kSockets = Symbol('nwsgi.sockets');
 /** A socket remembers whose connection it is. */
 type ConnectedSocket = Duplex & { [kServer]?: InternalServer };
+
+/** The connections that Apache gave to servers. */
+const connected = new Set<ConnectedSocket>();
 
 const FIRST_EPHEMERAL_PORT = 49152;
 const UNSPECIFIED = new Set(['::', '0.0.0.0']);
@@ -180,18 +180,37 @@ export class Listeners {
    */
   connect(server: net.Server, socket: Duplex): boolean {
     const internal = server as InternalServer;
-    // One that never listened cannot be closed: it has no connections to count, and would tell of its 'close'.
-    if (internal._handle === null) return true;
-    if (internal.maxConnections > 0 && internal._connections >= internal.maxConnections) {
+    const connection = socket as ConnectedSocket;
+    // One that does not listen cannot be closed: it has no connections to count, and would tell of its 'close'.
+    const counts = internal._handle !== null;
+    if (counts && internal.maxConnections > 0 && internal._connections >= internal.maxConnections) {
       const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket as net.Socket;
       server.emit('drop', { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } as net.DropArgument);
       return false;
     }
-    internal._connections += 1;
-    (internal[kSockets] ??= new Set()).add(socket);
-    (socket as ConnectedSocket)[kServer] = internal;
-    socket.on('close', disconnect);
+    if (counts) internal._connections += 1;
+    connection[kServer] = internal;
+    connected.add(connection);
+    socket.on('close', counts ? disconnect : forget);
     return true;
+  }
+
+  /** Closes all servers that listen; resolves when none of them has a connection. */
+  async close(): Promise<void> {
+    await Promise.all(
+      this.list.map(({ server, owner }) => new Promise<void>((resolve) => {
+        try {
+          server.close(() => resolve());
+        } catch (error) {
+          this.#bridge.log(0, LogLevel.error, logText(Problem.exitFailed, `close() of a server of ${owner}`, error));
+          resolve();
+        }
+      })),
+    );
+  }
+
+  closeConnections(): void {
+    for (const socket of [...connected]) socket.destroy();
   }
 
   /** Returns the place to name to Node's own code, which finds the handle there and goes on from it. */
@@ -246,9 +265,13 @@ export class Listeners {
   }
 }
 
+function forget(this: ConnectedSocket): void {
+  connected.delete(this);
+}
+
 function disconnect(this: ConnectedSocket): void {
+  connected.delete(this);
   const server = this[kServer] as InternalServer;
-  server[kSockets]?.delete(this);
   server._connections -= 1;
   server._emitCloseIfDrained();
 }
@@ -263,7 +286,7 @@ function closeSocketsWith(prototype: object): void {
   owner.closeAllConnections = Object.assign(
     function closeAllConnections(this: InternalServer) {
       original.call(this);
-      for (const socket of [...(this[kSockets] ?? [])]) socket.destroy();
+      for (const socket of [...connected]) if (socket[kServer] === this) socket.destroy();
     },
     { nwsgi: true as const },
   );

@@ -1,8 +1,8 @@
 /** Waits for scripts that are going to listen: at once, seconds later, or never. */
 import type { Listeners } from './listening.js';
 
-/** How long a script may take, whatever it does. */
-const LONGEST = 60_000;
+/** How long a script may take, whatever it does: a little less than the host allows for the start of an environment. */
+const LONGEST = 58_000;
 /** Between looks at what keeps the event loop alive. */
 const PAUSE = 5;
 
@@ -21,7 +21,7 @@ function resources(): string[] {
 }
 
 /** Number of things of applications that keep the event loop alive. */
-function activity(): number {
+export function activity(): number {
   return resources().length - ownTimers;
 }
 

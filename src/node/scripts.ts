@@ -3,6 +3,7 @@ import type { Server } from 'node:net';
 import { NwsgiTypeError, problemOf } from '../errors.js';
 import type { CatalogueEntry } from '../errors.js';
 import type { NativeBridge } from '../native.js';
+import { hasForked } from '../platform/cluster.js';
 import { NodeKind } from './application.js';
 import { Listeners, protocolOf } from './listening.js';
 import { lastingActivity, Readiness } from './readiness.js';
@@ -91,7 +92,8 @@ export class NodeScripts {
   /** `error`, with what was waited for. */
   explain(script: string, error: NwsgiTypeError): NwsgiTypeError {
     const seconds = Math.round((Date.now() - (this.#turns.get(script)?.began ?? 0)) / 1000);
-    if (seconds === 0) return error;
-    return new NwsgiTypeError(problemOf(error) as CatalogueEntry, `${error.message}; no server of it listened within ${seconds} s`);
+    const waited = seconds === 0 ? '' : `; no server of it listened within ${seconds} s`;
+    const forked = hasForked() ? '; it called cluster.fork(), which starts nothing here: start the server where cluster.isPrimary is true' : '';
+    return new NwsgiTypeError(problemOf(error) as CatalogueEntry, `${error.message}${waited}${forked}`);
   }
 }

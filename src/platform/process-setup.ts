@@ -7,7 +7,9 @@ import { LineBuffer } from '../wsgi/error-stream.js';
 import { logText, Problem } from '../errors.js';
 import { LogLevel } from '../native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge } from '../native.js';
+import { explainCluster } from './cluster.js';
 import { privateEnvironment } from './environment.js';
+import { refusePrivileges } from './privileges.js';
 import { shareEnvironmentWithWorkers } from './worker-environment.js';
 
 /** What ends when the environment does. */
@@ -25,6 +27,9 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
   }
   process.env = privateEnvironment(process.env);
   shareEnvironmentWithWorkers();
+  explainCluster(bridge);
+  // A daemon process is the application's own.
+  if (config.processGroup === '') refusePrivileges();
   const out = redirect('stdout', bridge, LogLevel.notice);
   const err = redirect('stderr', bridge, LogLevel.error);
   reportUncaught(bridge);

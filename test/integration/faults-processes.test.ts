@@ -12,11 +12,19 @@ interface State {
 describe('process-wide state', () => {
   const server = useServer({
     apps: ['faults/changes-process-state.mjs', 'identity.mjs'],
-    directives: (s) => [`WSGIScriptAlias /state ${s.app('faults/changes-process-state.mjs')}`, `WSGIScriptAlias /other ${s.app('identity.mjs')}`],
+    directives: (s) => [`WSGIScriptAlias /state ${s.app('faults/changes-process-state.mjs')}`, `WSGIScriptAlias /same ${s.app('faults/changes-process-state.mjs')}`, `WSGIScriptAlias /other ${s.app('identity.mjs')}`],
   });
   const attempt = async (what: string) => (await server.get(`/state?${what}`)).json() as State;
 
-  it.each(['chdir', 'umask', 'setuid', 'setgid', 'initgroups', 'abort'])('process.%s() throws an error and changes nothing', async (what) => {
+  it('process.chdir() changes the directory of one application only', async () => {
+    const { cwd } = (await server.get('/same?none')).json() as State;
+    expect(cwd).toBe(server.app('faults'));
+    expect(await attempt('chdir')).toMatchObject({ cwd: '/', results: { chdir: 'done' } });
+    expect((await attempt('none')).cwd).toBe('/');
+    expect(((await server.get('/same?none')).json() as State).cwd).toBe(cwd);
+  });
+
+  it.each(['umask', 'setuid', 'setgid', 'initgroups', 'abort'])('process.%s() throws an error and changes nothing', async (what) => {
     const cwd = (await attempt('none')).cwd;
     const { pid, results } = await attempt(what);
     expect(results[what]).toBe('ERR_WORKER_UNSUPPORTED_OPERATION');

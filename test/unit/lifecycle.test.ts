@@ -8,6 +8,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe('stop', () => {
   const output = { flush() {} };
+  const servers = { close: () => Promise.resolve(), closeConnections() {} };
   afterEach(() => void process.removeAllListeners('SIGTERM'));
 
   function slow(milliseconds: number): FakeHost {
@@ -29,7 +30,7 @@ describe('stop', () => {
       order.push('cleaned up');
     });
     const { response } = host.begin();
-    await stop(host.bridge, host.dispatcher, output, 'test', 1000);
+    await stop(host.bridge, host.dispatcher, servers, output, 'test', 1000);
     process.removeListener('exit', onExit);
     expect(order).toEqual(['SIGTERM after done', 'cleaned up', 'exit']);
     expect(host.bridge.siteLog).toEqual([]);
@@ -39,17 +40,31 @@ describe('stop', () => {
     const host = slow(300);
     const { released } = host.begin();
     const before = Date.now();
-    await stop(host.bridge, host.dispatcher, output, 'test', 20);
+    await stop(host.bridge, host.dispatcher, servers, output, 'test', 20);
     expect(Date.now() - before).toBeLessThan(250);
     expect(host.bridge.siteLog.join()).toMatch(/NWSGI2403.*1 in flight/);
     await released;
+  });
+
+  it('closes servers after the listeners, and what is left of connections at the end', async () => {
+    const order: string[] = [];
+    const say = (text: string) => () => void order.push(text);
+    const host = slow(0);
+    const closing = { close: async () => say('close')(), closeConnections: say('connections') };
+    await stop(host.bridge, host.dispatcher, closing, output, 'test', 50);
+    // A test runner listens for messages too, so that the connections may be left the whole time.
+    expect(new Set(order)).toEqual(new Set(['close', 'connections']));
+    order.length = 0;
+    process.on('SIGTERM', async () => say('SIGTERM')());
+    await stop(host.bridge, host.dispatcher, { ...closing, close: () => new Promise(say('close')) }, output, 'test', 50);
+    expect(order).toEqual(['SIGTERM', 'close', 'connections']);
   });
 
   it('survives listeners that throw', async () => {
     process.on('SIGTERM', () => { throw new Error('sync'); });
     process.on('SIGTERM', async () => { throw new Error('async'); });
     const host = slow(0);
-    await stop(host.bridge, host.dispatcher, output, 'test', 100);
+    await stop(host.bridge, host.dispatcher, servers, output, 'test', 100);
     expect(host.bridge.siteLog.join()).toMatch(/NWSGI2404.*sync[^]*NWSGI2404.*async/);
   });
 });
