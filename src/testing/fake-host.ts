@@ -5,6 +5,8 @@
 import { constants } from 'node:os';
 import type { Application } from '../application.js';
 import { Dispatcher } from '../dispatcher.js';
+import { FetchKind } from '../fetch/application.js';
+import type { FetchHandler } from '../fetch/types.js';
 import { BRIDGE_ABI, ENVELOPE_STRIDE, Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
@@ -332,14 +334,19 @@ export function fakeRecord(request: FakeRequest = {}): string {
   return encodeRecord(variables);
 }
 
+function kindOf(application: WsgiApplication | FetchHandler | Application): Application {
+  if (typeof application === 'function') return new WsgiKind(application, '0');
+  return 'fetch' in application ? new FetchKind(application, '0') : application;
+}
+
 /** One application behind the gateway. */
 export class FakeHost {
   readonly bridge = new FakeBridge();
   readonly dispatcher: Dispatcher;
 
-  /** A WSGI callable, or an application of any kind. */
-  constructor(application: WsgiApplication | Application) {
-    const wrapped = typeof application === 'function' ? new WsgiKind(application, '0') : application;
+  /** A WSGI callable, a fetch handler, or an application of any kind. */
+  constructor(application: WsgiApplication | FetchHandler | Application) {
+    const wrapped = kindOf(application);
     this.dispatcher = new Dispatcher(this.bridge, { load: () => Promise.resolve({ application: wrapped }) });
     this.dispatcher.adopt(TARGET, wrapped);
     this.dispatcher.attach();

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { FetchKind } from '../../src/fetch/application.js';
 import type { FetchHandler } from '../../src/fetch/application.js';
 import { Event } from '../../src/native.js';
 import { FakeHost } from '../../src/testing/fake-host.js';
@@ -10,7 +12,7 @@ import { turn } from './helpers/serve.js';
 type Body = NonNullable<ConstructorParameters<typeof Response>[0]>;
 type Handle = (...given: Parameters<FetchHandler['fetch']>) => unknown;
 
-const hostOf = (fetch: Handle) => new FakeHost(new FetchKind({ fetch } as FetchHandler, '0'));
+const hostOf = (fetch: Handle) => new FakeHost({ fetch } as FetchHandler);
 const serve = (fetch: Handle, request?: FakeRequest): Promise<FakeResponse> => hostOf(fetch).fetch(request);
 
 describe('a Response', () => {
@@ -34,7 +36,7 @@ describe('a Response', () => {
         return Promise.resolve(new Response(null));
       },
     };
-    await new FakeHost(new FetchKind(handler as unknown as FetchHandler, '0')).fetch();
+    await new FakeHost(handler as unknown as FetchHandler).fetch();
     expect(seen).toEqual(['it', 3]);
   });
 
@@ -83,6 +85,26 @@ describe('a Response', () => {
   it('redirects', async () => {
     const response = await serve(() => Response.redirect('http://localhost/there', 303));
     expect([response.status, response.get('location'), response.get('content-length')]).toEqual(['303 See Other', 'http://localhost/there', '0']);
+  });
+});
+
+describe('what fetch() got', () => {
+  it('is passed on without the headers of how it came', async () => {
+    const upstream = createServer((_request, response) => {
+      const body = gzipSync('decoded');
+      response.writeHead(203, { 'Content-Encoding': 'gzip', 'Content-Length': body.length, 'Set-Cookie': ['a=1', 'b=2'], ETag: '"1"' }).end(body);
+    });
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    try {
+      const response = await serve(() => fetch(`http://127.0.0.1:${(upstream.address() as AddressInfo).port}/`));
+      expect(response.log).toEqual([]);
+      expect([response.status, response.text, response.get('content-encoding'), response.get('etag')]).toEqual(['203 Non-Authoritative Information', 'decoded', undefined, '"1"']);
+      expect([undefined, '7']).toContain(response.get('content-length'));
+      expect(response.all('set-cookie')).toEqual(['a=1', 'b=2']);
+    } finally {
+      upstream.close();
+      upstream.closeAllConnections();
+    }
   });
 });
 
