@@ -17,34 +17,34 @@ const MOST_HEADERS = 2000;
 const load = createRequire(import.meta.url);
 const connect = (options: ClientSessionOptions): ClientHttp2Session => (load('node:http2') as typeof import('node:http2')).connect('http://localhost', options);
 
-/** One end of a connection inside the process. */
+/**
+ * One end of a connection inside the process. What is written arrives at the other end, however much is waiting there: a
+ * session stops reading while a write of its own is not done, so that two of them could wait for each other for ever. The
+ * windows of HTTP/2 limit what is on its way.
+ */
 class LocalEnd extends Duplex {
   other!: LocalEnd;
-  #resume: (() => void) | undefined;
 
-  override _read(): void {
-    const resume = this.#resume;
-    this.#resume = undefined;
-    resume?.();
-  }
+  override _read(): void {}
 
+  /** Later, as from a socket: a session must not receive while it is sending, and a write at one end can cause one at the other. */
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    const { other } = this;
-    if (other.destroyed || other.push(chunk)) done();
-    else other.#resume = done;
+    process.nextTick(pass, this.other, chunk, done);
   }
 
   override _final(done: () => void): void {
-    this.other.push(null);
-    done();
+    process.nextTick(pass, this.other, null, done);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const { other } = this;
-    if (!other.destroyed && !this.writableFinished) other.push(null);
-    this._read();
+    if (!this.writableFinished) process.nextTick(pass, this.other, null, ignore);
     done(error);
   }
+}
+
+function pass(to: LocalEnd, chunk: Buffer | null, done: () => void): void {
+  if (!to.destroyed) to.push(chunk);
+  done();
 }
 
 type FactName = (typeof FACTS)[number];
