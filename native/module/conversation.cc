@@ -89,10 +89,15 @@ int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t 
   // A body that was not read would be taken for bytes of the new protocol.
   while (!body_.finished() && body_.pump() == RequestBody::Progress::kMoved && exchange_->body_room_on_server() != 0) {
   }
-  exchange::ResponseHead head;
-  if (!body_.finished() || !Tunnel::possible(r_) || !writer_.parse(head_text, &head)) {
-    return after_write(ResponseWriter::Outcome::kBadHead);
+  if (!body_.finished() || !Tunnel::possible(r_)) {
+    exchange_->abort_on_server(AbortReason::kServerFault);
+    log_request(r_, APLOG_INFO, 0, Code::kUpgradeRefused,
+                "the application agreed to another protocol, but this request cannot change to one: %s",
+                body_.finished() ? "it is of HTTP/1.0, or has no Upgrade header" : "it has a body that was not read");
+    return HTTP_BAD_REQUEST;
   }
+  exchange::ResponseHead head;
+  if (!writer_.parse(head_text, &head)) return after_write(ResponseWriter::Outcome::kBadHead);
   Tunnel tunnel(r_, exchange_.get());
   tunnel.open(head);
   tunnel.take(&after);

@@ -52,6 +52,7 @@ enum class Code : int {
   kInternal = 1218,             // 500: an exception inside the module (out of memory)
   kNotAFile = 1219,             // 403: neither file nor directory
   kBodyTooLarge = 1220,         // 413: the request body exceeds LimitRequestBody
+  kUpgradeRefused = 1221,       // 400: the request cannot change its protocol
 };
 
 }  // namespace nwsgi::httpd_side

@@ -114,7 +114,10 @@ bool Tunnel::step() {
   if (c_->aborted) return client_left(0);
   if (work.end == End::kAborted || work.end == End::kFailed) {
     const exchange::Failure& failure = exchange_->failure_on_server();
-    if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_INFO, failure);
+    if (!failure.message.empty()) {
+      log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff, "the application ended (%s); its tunnel is closed",
+                  failure.code.c_str());
+    }
     break_off();
     return false;
   }

@@ -108,6 +108,13 @@ describeEachMpm('upgraded connections', (mpm) => {
     expect(await echoes(socket, 1000)).toBe(true);
   });
 
+  it('N-312 a request of HTTP/1.0 cannot be upgraded', async () => {
+    const client = await server.raw();
+    await client.send(head('GET /node/echo HTTP/1.0', 'Host: localhost', 'Connection: Upgrade', 'Upgrade: bytes'));
+    expect((await client.readResponse()).status).toBe(400);
+    client.close();
+  });
+
   it('N-311 a request to upgrade can be answered as any other', async () => {
     await expect(upgrade(server, '/node/unknown')).rejects.toThrow('404 instead of 101');
   });
