@@ -1,10 +1,7 @@
 /** The responses of Web-standard handlers, as clients get them. */
 import { describe, expect, it } from 'vitest';
 import { head, open, sleep, useServer, waitFor } from './harness/index.js';
-import { download } from './harness/transfer.js';
 import { appsServer, newRun, notesOf, waitForNotes } from './support/mounts.js';
-
-const MiB = 1024 * 1024;
 
 describe('the response of a fetch handler', () => {
   const server = useServer(appsServer(['fetch-responses.mjs']));
@@ -96,11 +93,6 @@ describe('the response of a fetch handler', () => {
     response.resume();
     await new Promise((resolve) => response.on('end', resolve));
     expect(performance.now() - begin).toBeGreaterThan(600);
-  });
-
-  it.each(['blocks', 'whole'])('sends 16 MiB as %s', async (name) => {
-    const path = `/fetch-responses/${name}`;
-    await download({ url: (suffix: string) => server.url(suffix.replace(/\?(\d+)$/, '?bytes=$1')) } as typeof server, path, 16 * MiB);
   });
 
   it('is cancelled when the client leaves', async () => {
