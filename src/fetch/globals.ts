@@ -3,6 +3,7 @@
  * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before the
  * first application is loaded.
  */
+import { createRequire } from 'node:module';
 import { prepareHeaders } from './headers.js';
 import { installRequests, platformRequest } from './request.js';
 import { wrapResponse } from './response.js';
@@ -46,12 +47,28 @@ function replaceLater<T>(name: string, wrap: Wrap<T>): void {
   });
 }
 
+/** Handlers take `crypto` for granted; Node has it from version 20 on. The adapters that they have elsewhere add it, too. */
+function provideCrypto(): void {
+  if ('crypto' in globalThis) return;
+  const settle = (value: unknown): void => {
+    Object.defineProperty(globalThis, 'crypto', { configurable: true, enumerable: true, writable: true, value });
+  };
+  const get = (): unknown => {
+    // Not imported: that would load it for everybody.
+    const { webcrypto } = createRequire(import.meta.url)('node:crypto') as { webcrypto: unknown };
+    settle(webcrypto);
+    return webcrypto;
+  };
+  Object.defineProperty(globalThis, 'crypto', { configurable: true, enumerable: true, get, set: settle });
+}
+
 let installed = false;
 
 /** To be called before any application is loaded: some keep the constructor that they find. */
 export function prepareGlobals(): void {
   if (installed) return;
   installed = true;
+  provideCrypto();
   replaceLater('Headers', prepareHeaders);
   replaceLater('Request', wrapRequest);
   replaceLater('Response', wrapResponse);
