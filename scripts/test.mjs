@@ -11,8 +11,8 @@ import { setUp, testPackages } from './lib/setup.mjs';
 import { bold, main } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
-const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration'];
-const knownSuites = [...defaultSuites, 'soak', 'quick', 'frameworks'];
+const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'quick'];
+const knownSuites = [...defaultSuites, 'soak', 'frameworks'];
 
 function runSuite(suite, rest, environment) {
   if (suite === 'layers') return checkLayers();
