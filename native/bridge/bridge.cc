@@ -118,7 +118,9 @@ Napi::Value interim(Info info) {
 Napi::Value upgrade(Info info) {
   const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
   if (!exchange) return number(info, kOver);
-  return accepted(info, exchange->upgrade_on_loop(to_latin1(info[1])));
+  const Exchange::Accept accept = exchange->upgrade_on_loop(to_latin1(info[1]));
+  if (accept == Exchange::Accept::kOk) dispatcher_of(info).context().mailbox->upgraded_on_loop(to_handle(info[0]));
+  return accepted(info, accept);
 }
 
 Napi::Value trailers(Info info) {

@@ -1,5 +1,7 @@
 #include "exchange/mailbox.h"
 
+#include <utility>
+
 #include <thread>
 
 #include "exchange/brief_wait.h"
@@ -112,6 +114,7 @@ void Mailbox::drop_all() {
   }
   taken_.clear();
   live_.store(0, std::memory_order_relaxed);
+  lasting_.store(0, std::memory_order_relaxed);
   for (Slot& slot : slots) {
     if (slot.exchange) slot.exchange->attach(nullptr, 0);
   }
@@ -197,6 +200,13 @@ void Mailbox::release_on_loop(uint64_t handle) {
   if (++slot->generation == 0) slot->generation = 1;
   free_slots_.push_back(static_cast<uint32_t>(handle & (kMostSlots - 1)));
   live_.fetch_sub(1, std::memory_order_relaxed);
+  if (std::exchange(slot->lasting, false)) lasting_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Mailbox::upgraded_on_loop(uint64_t handle) {
+  std::lock_guard lock(mutex_);
+  Slot* const slot = slot_locked(handle);
+  if (slot != nullptr && !std::exchange(slot->lasting, true)) lasting_.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace nwsgi::exchange

@@ -46,6 +46,8 @@ class Mailbox : public RefCounted<Mailbox> {
   // Whether a loop has ever asked to be woken, i.e. the gateway has started.
   bool attached() const { return attached_.load(std::memory_order_relaxed); }
   size_t live() const { return live_.load(std::memory_order_relaxed); }
+  // Of these, the ones that were upgraded: nobody awaits their end.
+  size_t lasting() const { return lasting_.load(std::memory_order_relaxed); }
   // How long the oldest event has been waiting for the loop; zero when none waits.
   Clock::duration oldest_wait();
 
@@ -62,6 +64,8 @@ class Mailbox : public RefCounted<Mailbox> {
   // Null when the handle is stale.
   Ref<Exchange> find_on_loop(uint64_t handle);
   void release_on_loop(uint64_t handle);
+  // The request has become a connection that may last for days.
+  void upgraded_on_loop(uint64_t handle);
 
   static constexpr uint64_t kSlotBits = 20;
   static constexpr uint64_t kMostSlots = uint64_t{1} << kSlotBits;
@@ -74,6 +78,7 @@ class Mailbox : public RefCounted<Mailbox> {
   struct Slot {
     uint32_t generation = 1;
     bool delivered = false;  // the loop has taken the request
+    bool lasting = false;    // upgraded
     Ref<Exchange> exchange;
   };
   // An event's exchange with the handle it had when the event was posted: an exchange that was returned by close()
@@ -104,6 +109,7 @@ class Mailbox : public RefCounted<Mailbox> {
   Waker waker_ = nullptr;
   void* waker_data_ = nullptr;
   std::atomic<size_t> live_{0};
+  std::atomic<size_t> lasting_{0};
 
   // Loop only: what was taken out of incoming_ in one swap and not yet delivered.
   std::vector<Queued> taken_;

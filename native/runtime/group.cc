@@ -23,14 +23,24 @@ constexpr auto kScriptCheck = milliseconds(200);
 constexpr auto kSettled = milliseconds(100);
 constexpr auto kStartLimit = seconds(60);
 constexpr auto kBlockedGrace = seconds(1);
-// How long an environment may take to end by itself before it is stopped.
-constexpr auto kStopGrace = seconds(2);
+// How long an environment may take to end by itself before it is stopped: its applications close connections and files
+// meanwhile, and nobody waits for it. Its JavaScript is told of a little less.
+constexpr auto kStopGrace = seconds(10);
+constexpr auto kStopMargin = seconds(1);
 
 // 0, 0.5, 1, 2, 4 … seconds.
 Clock::duration back_off(unsigned failures) {
   if (failures <= 1) return Clock::duration::zero();
   const auto pause = milliseconds(500) * (1u << std::min(failures - 2, 6u));
   return std::min<Clock::duration>(pause, kLongestBackOff);
+}
+
+// Requests whose answer is awaited. Upgraded connections hold up no end: applications close them when they are told of it.
+size_t awaited(Environment& environment) {
+  exchange::Mailbox& mailbox = environment.mailbox();
+  const size_t lasting = mailbox.lasting();
+  const size_t live = mailbox.live();
+  return live > lasting ? live - lasting : 0;
 }
 
 }  // namespace
@@ -270,6 +280,7 @@ void Group::tick(Clock::time_point now) {
   {
     std::lock_guard lock(mutex_);
     if (restart_due_ && now >= restart_at_ && !current_ && !stopping_) start_current_locked();
+    leave_locked();
     check_drains_locked(now);
     check_blocked_locked(now);
     check_start_locked(now);
@@ -302,13 +313,21 @@ void Group::check_scripts_locked(Clock::time_point now) {
   }
 }
 
+// The child finishes what it has, and would wait for upgraded connections for ever: their application is told to end. A
+// request that comes all the same starts a fresh environment.
+void Group::leave_locked() {
+  if (!leaving_ || !current_ready_ || current_->mailbox().lasting() == 0 || awaited(*current_) != 0) return;
+  drain_locked(std::move(current_), nullptr);
+  current_ready_ = false;
+}
+
 void Group::check_drains_locked(Clock::time_point now) {
   for (Draining& draining : draining_) {
     Environment& environment = *draining.environment;
-    if (!draining.stop_requested && (environment.mailbox().live() == 0 || now >= draining.deadline)) {
+    if (!draining.stop_requested && (awaited(environment) == 0 || now >= draining.deadline)) {
       draining.stop_requested = true;
       draining.deadline = now + kStopGrace;
-      environment.request_stop("replaced", static_cast<uint32_t>(milliseconds(kStopGrace).count() / 2));
+      environment.request_stop("replaced", static_cast<uint32_t>(milliseconds(kStopGrace - kStopMargin).count()));
     } else if (draining.stop_requested && !draining.stopped && now >= draining.deadline) {
       draining.stopped = true;
       environment.stop(EndReason::kStopped);
@@ -351,7 +370,11 @@ void Group::check_start_locked(Clock::time_point now) {
 // ---- the end ----
 
 void Group::begin_stop(bool graceful) {
-  if (graceful) return;
+  if (graceful) {
+    std::lock_guard lock(mutex_);
+    leaving_ = true;
+    return;
+  }
   const Failure failure = stopping_failure();
   std::vector<Ref<Environment>> environments;
   {

@@ -63,6 +63,7 @@ class Group final : private EnvironmentOwner {
   void schedule_restart_locked(const Environment& ended);
   void report_end_locked(const Environment& ended);
   void check_scripts_locked(Clock::time_point now);
+  void leave_locked();
   void check_drains_locked(Clock::time_point now);
   void check_blocked_locked(Clock::time_point now);
   void check_start_locked(Clock::time_point now);
@@ -82,6 +83,7 @@ class Group final : private EnvironmentOwner {
   std::deque<exchange::Ref<exchange::Exchange>> pending_;
   Scripts scripts_;
   bool stopping_ = false;
+  bool leaving_ = false;  // the child stops gracefully
 
   unsigned crashes_ = 0;        // in a row, each within kStableTime of its start
   Clock::time_point restart_at_{};

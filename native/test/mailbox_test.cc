@@ -42,6 +42,23 @@ TEST_CASE("events of one exchange are coalesced until the loop takes them") {
   mailbox->drop_all();
 }
 
+TEST_CASE("upgraded requests are counted apart while they live") {
+  const Ref<Mailbox> mailbox = Mailbox::create();
+  REQUIRE(mailbox->submit(Exchange::create("1", false)));
+  REQUIRE(mailbox->submit(Exchange::create("2", false)));
+  const auto batch = take(*mailbox);
+  mailbox->upgraded_on_loop(batch[0].handle);
+  mailbox->upgraded_on_loop(batch[0].handle);
+  CHECK(mailbox->live() == 2);
+  CHECK(mailbox->lasting() == 1);
+  mailbox->release_on_loop(batch[0].handle);
+  CHECK(mailbox->live() == 1);
+  CHECK(mailbox->lasting() == 0);
+  mailbox->upgraded_on_loop(batch[0].handle);
+  CHECK(mailbox->lasting() == 0);
+  mailbox->drop_all();
+}
+
 TEST_CASE("a batch is bounded and the rest stays for the next") {
   const Ref<Mailbox> mailbox = Mailbox::create();
   for (int i = 0; i < 10; ++i) REQUIRE(mailbox->submit(Exchange::create(std::to_string(i), false)));
