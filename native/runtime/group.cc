@@ -25,7 +25,7 @@ constexpr auto kStartLimit = seconds(60);
 constexpr auto kBlockedGrace = seconds(1);
 // How long an environment may take to end by itself before it is stopped: its applications close connections and files
 // meanwhile, and nobody waits for it. Its JavaScript is told of a little less.
-constexpr auto kStopGrace = seconds(10);
+constexpr auto kStopGrace = seconds(4);
 constexpr auto kStopMargin = seconds(1);
 
 // 0, 0.5, 1, 2, 4 … seconds.
