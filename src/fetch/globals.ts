@@ -17,7 +17,14 @@ function unwrapFirst(given: unknown[]): unknown[] {
 }
 
 function wrapRequest(platform: Constructor): Constructor {
-  const wrapped = new Proxy(platform, { construct: (target, given, newTarget) => Reflect.construct(target, unwrapFirst(given), newTarget) as Request });
+  const wrapped: Constructor = new Proxy(platform, {
+    construct(target, given, newTarget) {
+      const [input, init] = unwrapFirst(given) as ConstructorParameters<Constructor>;
+      // Reflect.construct() takes several times as long as `new`.
+      if (newTarget === wrapped && given.length > 0) return new target(input, init);
+      return Reflect.construct(target, given, newTarget) as Request;
+    },
+  });
   platform.prototype.constructor = wrapped;
   return wrapped;
 }
@@ -47,20 +54,21 @@ function replaceLater<T>(name: string, wrap: Wrap<T>): void {
   });
 }
 
-/** Handlers take `crypto` for granted; Node has it from version 20 on. The adapters that they have elsewhere add it, too. */
-function provideCrypto(): void {
-  if ('crypto' in globalThis) return;
+/** What Web-standard handlers take for granted and Node 18 has in modules only. */
+function addMissing(name: string, find: () => unknown): void {
+  if (name in globalThis) return;
   const settle = (value: unknown): void => {
-    Object.defineProperty(globalThis, 'crypto', { configurable: true, enumerable: true, writable: true, value });
+    Object.defineProperty(globalThis, name, { configurable: true, enumerable: false, writable: true, value });
   };
   const get = (): unknown => {
-    // Not imported: that would load it for everybody.
-    const { webcrypto } = createRequire(import.meta.url)('node:crypto') as { webcrypto: unknown };
-    settle(webcrypto);
-    return webcrypto;
+    const value = find();
+    settle(value);
+    return value;
   };
-  Object.defineProperty(globalThis, 'crypto', { configurable: true, enumerable: true, get, set: settle });
+  Object.defineProperty(globalThis, name, { configurable: true, enumerable: false, get, set: settle });
 }
+
+const load = createRequire(import.meta.url);
 
 let installed = false;
 
@@ -68,11 +76,12 @@ let installed = false;
 export function prepareGlobals(): void {
   if (installed) return;
   installed = true;
-  provideCrypto();
   replaceLater('Headers', prepareHeaders);
   replaceLater('Request', wrapRequest);
   replaceLater('Response', wrapResponse);
   replaceLater('fetch', wrapFetch);
+  addMissing('crypto', () => (load('node:crypto') as { webcrypto: unknown }).webcrypto);
+  addMissing('File', () => (load('node:buffer') as { File: unknown }).File);
 }
 
 /** To be called before the first request. */

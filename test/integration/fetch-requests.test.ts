@@ -111,6 +111,10 @@ describe('the request of a fetch handler', () => {
     expect([facts.mount, new URL(facts.url).pathname]).toEqual(['/deep/mount', '/facts']);
   });
 
+  it('finds the globals of Web-standard platforms', async () => {
+    expect((await server.post('/fetch-requests/globals', 'abc')).json()).toEqual([digest(Buffer.from('abc')).sha256, true, 36]);
+  });
+
   it('over TLS has an https URL', async () => {
     const facts = (await request(server.url('/fetch-requests/facts', 1))).json() as { url: string };
     expect(facts.url).toMatch(/^https:/);
