@@ -96,7 +96,7 @@ export class AppLoader {
   async preload(scripts: readonly Preload[]): Promise<string> {
     const failed: string[] = [];
     for (const { script, callable, type, reloading, environment } of scripts) {
-      const target: Target = { type, callable, script: bytesOf(script) };
+      const target: Target = { type, callable, script: Buffer.from(script).toString('latin1') };
       const { failure } = await this.load(target, { reloading, environment });
       if (failure === undefined) continue;
       this.#bridge.log(0, LogLevel.error, logText(failure.problem, placeOf(target), failure.error));
@@ -168,11 +168,6 @@ export class AppLoader {
     this.#bridge.loadFailed(script);
     return { problem: problemOf(error) ?? Problem.scriptFailed, error, status: 500 };
   }
-}
-
-/** As it stands in a record: one character for each byte. */
-function bytesOf(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }
 
 /** Undefined: what was found is the application. */

@@ -8,7 +8,7 @@ import type { ProcessOutput } from './platform/process-setup.js';
 
 /** The servers of applications; Listeners. */
 export interface Servers {
-  /** Closes all servers; resolves when no connection is left. */
+  /** Closes all servers; resolves when no connection is left, upgraded ones included. */
   close(): Promise<void>;
   closeConnections(): void;
 }

@@ -47,6 +47,7 @@ type ConnectedSocket = Duplex & { [kServer]?: InternalServer };
 
 /** The connections that Apache gave to servers. */
 const connected = new Set<ConnectedSocket>();
+let whenNoneConnected: (() => void) | undefined;
 
 const FIRST_EPHEMERAL_PORT = 49152;
 const UNSPECIFIED = new Set(['::', '0.0.0.0']);
@@ -195,18 +196,20 @@ export class Listeners {
     return true;
   }
 
-  /** Closes all servers that listen; resolves when none of them has a connection. */
+  /** Closes all servers that listen; resolves when no connection is left, also of those that were closed before. */
   async close(): Promise<void> {
-    await Promise.all(
-      this.list.map(({ server, owner }) => new Promise<void>((resolve) => {
-        try {
-          server.close(() => resolve());
-        } catch (error) {
-          this.#bridge.log(0, LogLevel.error, logText(Problem.exitFailed, `close() of a server of ${owner}`, error));
-          resolve();
-        }
-      })),
-    );
+    for (const { server, owner } of this.list) {
+      try {
+        server.close();
+      } catch (error) {
+        this.#bridge.log(0, LogLevel.error, logText(Problem.exitFailed, `close() of a server of ${owner}`, error));
+      }
+    }
+    if (connected.size > 0) await new Promise<void>((resolve) => {
+      whenNoneConnected = resolve;
+    });
+    // The servers tell of their 'close' in between.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   closeConnections(): void {
@@ -267,10 +270,11 @@ export class Listeners {
 
 function forget(this: ConnectedSocket): void {
   connected.delete(this);
+  if (connected.size === 0) whenNoneConnected?.();
 }
 
 function disconnect(this: ConnectedSocket): void {
-  connected.delete(this);
+  forget.call(this);
   const server = this[kServer] as InternalServer;
   server._connections -= 1;
   server._emitCloseIfDrained();

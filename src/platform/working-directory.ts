@@ -35,6 +35,7 @@ export class WorkingDirectory {
   readonly #bridge: NativeBridge;
   /** Synchronous calls see the directory by themselves. */
   readonly #own: boolean;
+  readonly #nodeChdir = process.chdir;
   #current: string;
   /** Until then everything is as Node has it. */
   #changed = false;
@@ -56,10 +57,20 @@ export class WorkingDirectory {
       throw Object.assign(new TypeError(`The "directory" argument must be of type string. Received ${directory === null ? 'null' : `type ${typeof directory}`}`), { code: 'ERR_INVALID_ARG_TYPE' });
     }
     const target = resolve(this.#current, directory);
+    if (this.#own) this.#tellWorkers(target);
     const number = this.#own ? this.#bridge.changeDirectory(target) : problemWith(target);
     if (number !== 0) throw chdirError(number, this.#current, directory);
     // As getcwd() has it: without symbolic links.
     this.#current = fs.realpathSync.native(target);
+  }
+
+  /** Worker threads ask again for the directory when a number that Node keeps has changed; the rest of the call it refuses here. */
+  #tellWorkers(target: string): void {
+    try {
+      this.#nodeChdir(target);
+    } catch {
+      // As was expected, or there is no such directory: the caller finds out.
+    }
   }
 
   #install(): void {

@@ -13,6 +13,8 @@ require('http').createServer(async (req, res) => {
   try { res.end(JSON.stringify(await (${expression}))); } catch (error) { res.end(JSON.stringify({ error: error.message, code: error.code })); }
 }).listen(3000);`;
 
+const ENVIRONMENT = '{ mode: process.env.NODE_ENV, set: process.env.SET_BY_APACHE, own: process.env.OWN, both: process.env.BOTH }';
+
 describe('a Node application', () => {
   const server = useServer({
     directives: (s) => {
@@ -20,9 +22,9 @@ describe('a Node application', () => {
       s.writeFile('apps/site/data/greeting.txt', 'Grüße');
       s.writeFile('apps/site/bin/www', program(`{ cwd: process.cwd(), argv: process.argv.slice(1), main: require.main === module, id: module.id, parent: module.parent, mainModule: process.mainModule === module,
         asynchronous: await fs.promises.readFile('data/greeting.txt', 'utf8'), synchronous: fs.readFileSync('data/greeting.txt', 'utf8'),
-        stream: String(await fs.createReadStream('data/greeting.txt').toArray()), child: require('child_process').execSync('pwd').toString().trim() }`).replace('(req, res)', 'async (req, res)').replace('async async', 'async'));
+        stream: String(await fs.createReadStream('data/greeting.txt').toArray()), child: require('child_process').execSync('pwd').toString().trim() }`));
       const mounts: Record<string, string> = {
-        env: program('{ mode: process.env.NODE_ENV, set: process.env.SET_BY_APACHE, own: process.env.OWN, both: process.env.BOTH }', "process.env.OWN += '!';"),
+        env: program(ENVIRONMENT, "process.env.OWN += '!';"),
         cluster: program('{ online, primary: cluster.isPrimary, workers: Object.keys(cluster.workers), dead: worker.isDead(), connected: worker.isConnected(), sent: worker.send("x") }',
           "const cluster = require('cluster'); let online = false; cluster.on('online', () => { online = true; }); const worker = cluster.fork(); cluster.fork();"),
         users: program("['setuid', 'setgid', 'initgroups', 'abort'].map((name) => { try { process[name](0, 0); } catch (error) { return [error.code, error.message]; } })"),
@@ -31,7 +33,7 @@ describe('a Node application', () => {
       return [
         `WSGIScriptAlias /www ${s.app('site/bin/www')}`,
         ...Object.entries(mounts).map(([name, source]) => `WSGIScriptAlias /${name} ${s.writeApp(`${name}.cjs`, source)}`),
-        '<Location /env>', 'SetEnv SET_BY_APACHE apache', 'SetEnv BOTH apache', 'WSGIApplicationEnv OWN=mine BOTH=application', '</Location>',
+        '<Location /env>', 'SetEnv SET_BY_APACHE Grüße', 'SetEnv BOTH apache', 'WSGIApplicationEnv OWN=mine BOTH=application', '</Location>',
       ];
     },
   });
@@ -46,7 +48,12 @@ describe('a Node application', () => {
   });
 
   it('has its own environment variables, and NODE_ENV', async () => {
-    expect(await json('/env')).toEqual({ mode: 'production', set: 'apache', own: 'mine!', both: 'application' });
+    const expected = { mode: 'production', set: 'Grüße', own: 'mine!', both: 'application' };
+    expect(await json('/env')).toEqual(expected);
+    // The next environment gets them from the first one.
+    server.writeApp('env.cjs', program(`{ again: true, ...${ENVIRONMENT} }`, "process.env.OWN += '!';"));
+    await waitFor('the new environment', async () => (await server.get('/env')).text.includes('again'));
+    expect(await json('/env')).toEqual({ again: true, ...expected });
   });
 
   it('is the primary of a cluster whose workers stay silent, which one line explains', async () => {

@@ -85,6 +85,20 @@ describe('connections of a server', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  it('are waited for at the end of the environment, which closes all servers', async () => {
+    const servers = [await listening(8001), await listening(8002)];
+    const socket = new PassThrough();
+    listeners.connect(servers[0] as http.Server, socket);
+    const events: string[] = [];
+    for (const server of servers) server.on('close', () => events.push('close'));
+    const closed = listeners.close().then(() => events.push('done'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect([events, servers.map((server) => server.listening)]).toEqual([['close'], [false, false]]);
+    listeners.closeConnections();
+    await closed;
+    expect(events).toEqual(['close', 'close', 'done']);
+  });
+
   it('are refused above maxConnections, and the server is told', async () => {
     const server = await listening(8001);
     server.maxConnections = 1;
