@@ -32,6 +32,11 @@ export class FetchExchange extends Exchange implements BodyPort {
     return this.#variables;
   }
 
+  /** Without decoding the variables. */
+  override where(): string {
+    return `script ${this.target.script}, ${this.head.method} ${this.head.target}`;
+  }
+
   get url(): string {
     return (this.#url ??= urlOf(this.head, () => this.#serverName()));
   }

@@ -114,6 +114,19 @@ describe('the response of a fetch handler', () => {
   });
 });
 
+describe('work that outlasts its response', () => {
+  const server = useServer(appsServer(['fetch-responses.mjs']));
+
+  it('is finished before a graceful restart ends the environment', async () => {
+    const run = newRun();
+    const mark = server.mark();
+    expect((await server.get(`/fetch-responses/muchLater?run=${run}`)).text).toBe('now');
+    await server.graceful();
+    expect(server.log(mark)).not.toContain('much later');
+    await waitFor('the end of the work', () => server.log(mark).includes(`much later, ${run}`));
+  });
+});
+
 describe('a fetch handler that fails', () => {
   const server = useServer(appsServer(['fetch-responses.mjs'], { directives: (s) => [`WSGIScriptAlias /development ${s.app('fetch-responses.mjs')}`, '<Location /development>\n  WSGIErrorPage Development\n</Location>'] }));
 
