@@ -5,7 +5,7 @@ import { NwsgiTypeError, Problem } from './errors.js';
 import type { FetchHandler } from './fetch/types.js';
 import { protocolOf } from './node/listening.js';
 import type { Target } from './record.js';
-import { show } from './wsgi/head.js';
+import { show } from './show.js';
 import type { WsgiApplication } from './wsgi/types.js';
 
 /** The name that WSGICallableObject has when nobody set it. */

@@ -5,7 +5,7 @@ import { Flow } from '../exchange.js';
 import type { Exchange } from '../exchange.js';
 import { patiently } from '../patience.js';
 import { nextTurn, TurnShare } from '../turns.js';
-import { show } from '../wsgi/head.js';
+import { show } from '../show.js';
 import { FetchContext, FetchEnvironment } from './context.js';
 import type { FetchExchange } from './exchange.js';
 import { packHead } from './head.js';

@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { NwsgiTypeError, Problem } from '../errors.js';
 import { entriesOf } from './headers.js';
-import { show } from '../wsgi/head.js';
+import { show } from '../show.js';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const BAD_TEXT = /[^\t\x20-\x7e\x80-\xff]/;

@@ -8,7 +8,7 @@ import { patiently } from '../patience.js';
 import { badChunk } from './exchange.js';
 import type { WsgiExchange } from './exchange.js';
 import { WrappedFile } from './file-wrapper.js';
-import { show } from './head.js';
+import { show } from '../show.js';
 import { LogLevel } from '../native.js';
 import { nextTurn, TurnShare } from '../turns.js';
 import type { Chunk, StartResponse, WsgiApplication, Write } from './types.js';

@@ -5,7 +5,8 @@ import { Exchange, Flow } from '../exchange.js';
 import type { FlowNumber } from '../exchange.js';
 import { NwsgiError, NwsgiTypeError, Problem } from '../errors.js';
 import { OVER } from '../native.js';
-import { packEarlyHints, packHead, show } from './head.js';
+import { packEarlyHints, packHead } from './head.js';
+import { show } from '../show.js';
 import type { HeadTarget } from './head.js';
 import type { Chunk, Environ, Header } from './types.js';
 

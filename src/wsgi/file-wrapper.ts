@@ -6,7 +6,7 @@ import { read as readFd, ReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { NwsgiTypeError, Problem } from '../errors.js';
-import { show } from './head.js';
+import { show } from '../show.js';
 import type { NativeBridge } from '../native.js';
 import type { Chunk, FileHandleLike, FileSource } from './types.js';
 

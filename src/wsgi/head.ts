@@ -3,6 +3,7 @@
  * Content-Length is kept apart because the gateway may have to add, honour or drop it.
  */
 import { NwsgiTypeError, Problem } from '../errors.js';
+import { show } from '../show.js';
 import type { Header } from './types.js';
 
 /** Where {@link packHead} puts its result; nothing is changed when it throws. */
@@ -40,15 +41,6 @@ function classify(name: string): NameKind {
   const kind = lower === 'content-length' ? CONTENT_LENGTH : FORBIDDEN_NAMES.has(lower) ? FORBIDDEN : PLAIN;
   if (knownNames.size < MOST_KNOWN_NAMES) knownNames.set(name, kind);
   return kind;
-}
-
-/** A short, harmless rendering of a value for messages. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
-  if (value === null) return 'null';
-  if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object';
-  if (typeof value === 'function') return 'a function';
-  return typeof value === 'undefined' ? 'undefined' : `${typeof value} ${String(value)}`;
 }
 
 function badHeaders(message: string): NwsgiTypeError {

@@ -1,7 +1,8 @@
 /** What wsgiref.validate is for Python: stands between server and application and throws when either breaks a rule. */
 import { NwsgiTypeError, Problem } from '../errors.js';
 import { isBytes } from '../bytes.js';
-import { packHead, show } from './head.js';
+import { packHead } from './head.js';
+import { show } from '../show.js';
 import type { Chunk, Environ, ErrorStream, Header, InputStream, StartResponse, WsgiApplication, WsgiBody, Write } from './types.js';
 
 type Loose = Record<PropertyKey, unknown>;
