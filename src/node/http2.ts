@@ -13,7 +13,7 @@ import { http2Options } from './internals.js';
 
 /** A real connection ends when its client leaves; here it is over some time after its last request. */
 const IDLE_MILLISECONDS = 5000;
-const SWEEP_MILLISECONDS = 1000;
+const SWEEP_MILLISECONDS = 250;
 const MOST_CONNECTIONS = 256;
 
 export class Http2Gateway {

@@ -1,8 +1,9 @@
 /** WebSockets and other upgrades of Node applications: package ws and raw sockets behind httpd. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { head, useServer, waitFor, withServer, type Http2Client, type HttpdServer } from './harness/index.js';
+import { describeEachMpm, head, useServer, waitFor, withServer, type Http2Client, type HttpdServer } from './harness/index.js';
 import { addWs, WebSocketClient } from './support/websocket.js';
 
 const app = 'node/websocket.cjs';
@@ -224,6 +225,19 @@ describe('WebSockets over TLS and HTTP/2', () => {
   });
 });
 
+describeEachMpm('WebSockets', (mpm) => {
+  const server = useServer({ mpm, apps: [app], vhosts: [{ directives: (s) => `WSGIScriptAlias / ${s.app(app)}` }] }, addWs);
+
+  it('carry messages both ways and end in order', async () => {
+    const client = await WebSocketClient.open(wsUrl(server, '/echo'));
+    const bytes = randomBytes(1024 * 1024);
+    client.ws.send(bytes);
+    expect((await client.message()).data.equals(bytes)).toBe(true);
+    expect(await client.close(1000, 'done')).toEqual({ code: 1000, reason: 'done' });
+    await expect(WebSocketClient.open(wsUrl(server, '/guarded'))).rejects.toMatchObject({ status: 401 });
+  });
+});
+
 describe('many WebSockets', () => {
   const many = 1000;
   const server = useServer({ apps: [app], threads: many + 24, vhosts: [{ directives: (s) => `WSGIScriptAlias / ${s.app(app)}` }] }, addWs);
@@ -246,19 +260,6 @@ describe('many WebSockets', () => {
 describe('the end of a server with WebSockets', () => {
   const options = { apps: [app], vhosts: [{ directives: (s: HttpdServer) => `WSGIScriptAlias / ${s.app(app)}` }] };
 
-  it('graceful restarts leave those that are open alone', async () => {
-    await withServer({ ...options }, async (server) => {
-      addWs(server);
-      const before = await WebSocketClient.open(wsUrl(server, '/echo'));
-      await server.graceful();
-      const after = await WebSocketClient.open(wsUrl(server, '/echo'));
-      expect(await before.ask('old')).toBe('old');
-      expect(await after.ask('new')).toBe('new');
-      expect(await before.close(1000)).toMatchObject({ code: 1000 });
-      await after.close();
-    });
-  });
-
   it('a stop ends them at once', async () => {
     await withServer({ ...options }, async (server) => {
       addWs(server);
@@ -266,6 +267,29 @@ describe('the end of a server with WebSockets', () => {
       await server.stop();
       expect((await client.end()).code).toBe(1006);
     });
+  });
+
+  /** Opens one, replaces its environment, and tells how that one ended. */
+  const endBy = (replace: (server: HttpdServer) => unknown, environment: readonly string[]): Promise<{ code: number; reason: string }> =>
+    withServer({ ...options, directives: [...environment, 'WSGIApplicationGroup shared'] }, async (server) => {
+      addWs(server);
+      const before = await WebSocketClient.open(wsUrl(server, '/echo'));
+      expect(await before.ask('old')).toBe('old');
+      await replace(server);
+      const end = await before.end();
+      const after = await WebSocketClient.open(wsUrl(server, '/echo'));
+      expect(await after.ask('new')).toBe('new');
+      await after.close();
+      return end;
+    });
+
+  it.each([
+    ['a changed script', (server: HttpdServer) => appendFileSync(server.app(app), '\n// changed\n')],
+    ['a graceful restart', (server: HttpdServer) => server.graceful()],
+  ])('%s closes them; an application that listens for SIGTERM says goodbye', async (_, replace) => {
+    const [closed, told] = await Promise.all([endBy(replace, []), endBy(replace, ['WSGIApplicationEnv SAYS_GOODBYE=1'])]);
+    expect(closed.code).toBe(1006);
+    expect(told).toEqual({ code: 1012, reason: 'come back later' });
   });
 
   it('server.close() waits for them', async () => {

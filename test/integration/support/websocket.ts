@@ -81,8 +81,8 @@ export class WebSocketClient {
     return this.text();
   }
 
-  end(): Promise<{ code: number; reason: string }> {
-    return within(10_000, 'the end of the WebSocket', this.closed);
+  end(milliseconds = 10_000): Promise<{ code: number; reason: string }> {
+    return within(milliseconds, 'the end of the WebSocket', this.closed);
   }
 
   close(code?: number, reason?: string): Promise<{ code: number; reason: string }> {
