@@ -21,9 +21,9 @@ export class FetchKind implements Application {
     prepareRequests();
   }
 
-  begin({ bridge, handle, hasBody, target, bytes, start, end, done }: Incoming): Exchange | undefined {
-    const exchange = new FetchExchange(bridge, handle, hasBody, target, this.#version);
-    exchange.head = RequestHead.decode(bytes, start, end, exchange);
-    return run(exchange, this.#handler, done) ? undefined : exchange;
+  begin(incoming: Incoming): Exchange | undefined {
+    const exchange = new FetchExchange(incoming, this.#version);
+    exchange.head = RequestHead.decode(incoming.bytes, incoming.start, incoming.end, exchange);
+    return run(exchange, this.#handler, incoming.done) ? undefined : exchange;
   }
 }

@@ -1,17 +1,18 @@
 /** A request whose application is a fetch handler. */
+import type { AsyncResource } from 'node:async_hooks';
+import type { Incoming } from '../application.js';
 import { BodyReader } from '../body-reader.js';
 import type { BodyPort } from '../body-reader.js';
 import { logText, Problem } from '../errors.js';
 import { Exchange } from '../exchange.js';
 import { LogLevel } from '../native.js';
-import type { NativeBridge } from '../native.js';
 import { variablesOf } from '../pending.js';
 import type { RequestHead } from '../request-head.js';
-import type { Target } from '../record.js';
 import { urlOf } from './url.js';
 
 export class FetchExchange extends Exchange implements BodyPort {
   head!: RequestHead;
+  readonly #scope: AsyncResource;
   readonly #version: string;
   #variables: Record<string, unknown> | undefined;
   #reader: BodyReader | undefined;
@@ -19,9 +20,15 @@ export class FetchExchange extends Exchange implements BodyPort {
   #background: Set<Promise<void>> | undefined;
 
   /** `version` of nwsgi, as handlers see it in their environ. */
-  constructor(bridge: NativeBridge, handle: number, hasBody: boolean, target: Target, version: string) {
+  constructor({ bridge, handle, hasBody, target, scope }: Incoming, version: string) {
     super(bridge, handle, hasBody, target);
+    this.#scope = scope;
     this.#version = version;
+  }
+
+  /** Listeners of the signal run in the scope of the request. */
+  override abort(): void {
+    this.#scope.runInAsyncScope(super.abort, this);
   }
 
   override variables(): Record<string, unknown> {
