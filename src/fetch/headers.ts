@@ -17,16 +17,16 @@ interface Cookies {
 /** A comma before the name of another cookie, not one in a date. */
 const BETWEEN_COOKIES = /,\s*(?=[!#$%&'*+\-.^_`|~0-9A-Za-z]+=)/;
 
-/** These builds remember the single cookies, if nobody copied the headers since. */
-function remembered(headers: object): unknown {
+/** These builds remember the single cookies, as pairs or as values, until the headers are copied. */
+function remembered(headers: object): string[] {
   const list = Object.getOwnPropertySymbols(headers).find(({ description }) => description === 'headers list');
-  return list === undefined ? undefined : (Reflect.get(headers, list) as { cookies?: unknown }).cookies;
+  const cookies = list === undefined ? undefined : (Reflect.get(headers, list) as { cookies?: unknown }).cookies;
+  return Array.isArray(cookies) ? cookies.map((cookie: string | string[]) => (typeof cookie === 'string' ? cookie : String(cookie[1]))) : [];
 }
 
 function cookiesIn(headers: object, joined: string): string[] {
   const cookies = remembered(headers);
-  if (Array.isArray(cookies) && cookies.join(', ') === joined) return cookies as string[];
-  return joined.split(BETWEEN_COOKIES);
+  return cookies.join(', ') === joined ? cookies : joined.split(BETWEEN_COOKIES);
 }
 
 /** Names and values, single cookies apart. */
@@ -58,7 +58,7 @@ export function prepareHeaders(platform: typeof Headers): typeof Headers {
     },
     getSetCookie(this: Headers): string[] {
       const joined = this.get('set-cookie');
-      return joined === null ? [] : [...cookiesIn(this, joined)];
+      return joined === null ? [] : cookiesIn(this, joined);
     },
   };
   for (const [name, value] of Object.entries(apart)) {

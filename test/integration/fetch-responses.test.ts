@@ -36,6 +36,7 @@ describe('the response of a fetch handler', () => {
     const response = await get('cookies');
     expect(response.all('set-cookie')).toEqual(['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Path=/', 'b=2']);
     expect(response.headers.vary).toBe('Cookie');
+    expect((await get('cookiesWithCommas')).all('set-cookie')).toEqual(['a=1,b=2', 'c=3, d=4']);
     const again = await get('cookiesAgain');
     expect(again.all('set-cookie')).toEqual(['a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Path=/', 'b=2', 'c=3']);
     expect(again.headers['x-cookies']).toBe('3 3 5');

@@ -124,6 +124,19 @@ describe('Response', () => {
   });
 });
 
+describe('Request', () => {
+  it.each<[string, unknown[]]>([
+    ['a URL', ['http://a/b?c#d']], ['a URL object', [new URL('http://a/')]], ['an init', ['http://a/', { method: 'post', body: 'text', headers: { a: 'b' } }]],
+    ['nothing', []], ['a bad URL', ['/b']], ['a bad method', ['http://a/', { method: 'a b' }]], ['GET with a body', ['http://a/', { body: 'x' }]], ['null', [null]],
+    ['another Request', [new platform.Request('http://a/', { method: 'PUT', headers: { a: 'b' } }), { headers: { c: 'd' } }]],
+  ])('of %s', async (_name, given) => {
+    await same(async ({ Request }) => {
+      const request = new (Request as unknown as new (...given: unknown[]) => Request)(...given);
+      return [request.method, request.url, [...request.headers], request.signal.aborted, await request.text(), request instanceof globalThis.Request];
+    });
+  });
+});
+
 describe('globals', () => {
   it('may be replaced', () => {
     for (const name of ['Response', 'Request', 'fetch'] as const) {
