@@ -83,7 +83,8 @@ function ignore(): void {}
 export class Http2Connection {
   readonly #session: ClientHttp2Session;
   readonly #serverStreams = new Map<number | undefined, ServerHttp2Stream>();
-  #streams = 0;
+  /** With what is to be told when a listener of the server throws. */
+  readonly #streams = new Map<ClientHttp2Stream, (error: unknown) => void>();
   #lastUse = Date.now();
 
   /** `exchange` is the first request that came over the client's connection. */
@@ -114,14 +115,14 @@ export class Http2Connection {
   }
 
   idle(since: number): boolean {
-    return this.#streams === 0 && this.#lastUse < since;
+    return this.#streams.size === 0 && this.#lastUse < since;
   }
 
-  request(headers: OutgoingHttpHeaders, options: { endStream: boolean; waitForTrailers: boolean }): ClientHttp2Stream {
+  request(headers: OutgoingHttpHeaders, options: { endStream: boolean; waitForTrailers: boolean }, failed: (error: unknown) => void): ClientHttp2Stream {
     const stream = this.#session.request(headers, options);
-    this.#streams += 1;
+    this.#streams.set(stream, failed);
     stream.once('close', () => {
-      this.#streams -= 1;
+      this.#streams.delete(stream);
       this.#serverStreams.delete(stream.id);
       this.#lastUse = Date.now();
     });
@@ -133,8 +134,20 @@ export class Http2Connection {
     return this.#serverStreams.get(stream.id)?.aborted === true;
   }
 
+  /** Around the event by which Node's session gives a stream to the server: what its listeners throw is that request's fault. */
   #observe(session: ServerHttp2Session): void {
-    session.on('stream', (stream) => this.#serverStreams.set(stream.id, stream));
+    const emit = session.emit.bind(session) as (event: string | symbol, ...args: unknown[]) => boolean;
+    session.emit = (event: string | symbol, ...args: unknown[]): boolean => {
+      if (event !== 'stream') return emit(event, ...args);
+      const stream = args[0] as ServerHttp2Stream;
+      this.#serverStreams.set(stream.id, stream);
+      try {
+        return emit(event, ...args);
+      } catch (error) {
+        for (const [{ id }, failed] of this.#streams) if (id === stream.id) failed(error);
+        return true;
+      }
+    };
   }
 
   /** Once its streams have ended. */

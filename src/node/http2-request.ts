@@ -39,7 +39,7 @@ export class Http2Request {
   start(connection: Http2Connection): void {
     const exchange = this.#exchange;
     const { hasBody } = exchange;
-    const stream = connection.request(headersOf(exchange.request), { endStream: !hasBody, waitForTrailers: hasBody });
+    const stream = connection.request(headersOf(exchange.request), { endStream: !hasBody, waitForTrailers: hasBody }, (error) => exchange.handlerFailed(error));
     this.#connection = connection;
     this.#stream = stream;
     exchange.onAbort = () => stream.close(CANCEL);

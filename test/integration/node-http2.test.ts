@@ -120,6 +120,13 @@ describe('servers with streams', () => {
     client.close();
   });
 
+  it('have one request fail when a listener throws', async () => {
+    const mark = server.mark();
+    const [failed, other] = await Promise.all([server.get('/throws'), server.get('/facts')]);
+    expect([failed.status, other.status]).toEqual([500, 200]);
+    expect(server.log(mark)).toMatch(/NWSGI2201 .*thrown by a listener/);
+  });
+
   it('serve many at a time', async () => {
     const client = await server.http2(1);
     const texts = await Promise.all(Array.from({ length: 200 }, (_, i) => client.request('/echo', { body: `body ${i}` })));
@@ -136,11 +143,12 @@ describe('secure servers with allowHTTP1', () => {
     const client = await server.http2();
     const response = await client.request('/x?y', { headers: { cookie: 'a=1' } });
     const hints = await client.request('/hints');
+    const failed = await client.request('/throws');
     const body = await client.request('/body', { body: Buffer.alloc(300_000) });
     client.close();
     expect(response.headers['x-kind']).toBe('http2');
     expect(JSON.parse(response.text)).toEqual({ version: '2.0', url: '/x?y', authority: `127.0.0.1:${server.port}`, scheme: 'https', stream: 'number', cookie: 'a=1', remoteAddress: '127.0.0.1', encrypted: true });
-    expect(hints.status).toBe(200);
+    expect([hints.status, failed.status]).toEqual([200, 500]);
     expect(body.text).toBe('300000');
   });
 
