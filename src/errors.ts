@@ -348,7 +348,8 @@ export function stackOf(error: unknown): string {
 
 /** Errors of the gateway whose stack shows nothing but the gateway. */
 const WITHOUT_STACK: ReadonlySet<CatalogueEntry> = new Set([
-  Problem.scriptMissing, Problem.callableMissing, Problem.typeScriptFailed, Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
+  Problem.scriptMissing, Problem.callableMissing, Problem.nothingToServe, Problem.misfit, Problem.notListening, Problem.typeScriptFailed,
+  Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
   Problem.badRecord, Problem.clientGone, Problem.noResponse, Problem.badResponse, Problem.usedResponse, Problem.wrongLength,
 ]);
 

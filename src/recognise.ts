@@ -96,7 +96,7 @@ function nothing({ named, fallback }: ScriptExports, script: string, callable: s
   if (advice !== undefined) return { kind: 'nothing', error: new NwsgiTypeError(Problem.misfit, `${script} exports ${advice}`) };
   const names = exportedNames(named, fallback);
   if (found === undefined && names.length === 0) {
-    return { kind: 'nothing', error: new NwsgiTypeError(Problem.nothingToServe, `${script} exports nothing, and no server of it listens`) };
+    return { kind: 'nothing', error: new NwsgiTypeError(Problem.nothingToServe, `${script} exports nothing`) };
   }
   const what = found === undefined ? `does not export ${show(callable)}; it exports ${names.slice(0, 10).join(', ') || 'nothing'}` : `exports ${show(callable)} as ${show(found)}, not as a function`;
   return { kind: 'nothing', error: new NwsgiTypeError(Problem.callableMissing, `${script} ${what}`) };

@@ -40,7 +40,7 @@ const MISFITS: Record<string, [file: string, source: string, reason: RegExp, typ
   'a class as callable': ['m2.mjs', 'export class application {}', /NWSGI2106[^\n]*the class application/],
   'an object of a framework': ['m3.cjs', 'module.exports = { use() {}, callback() {}, listen() {} };', /NWSGI2106[^\n]*a Koa application; export app\.callback\(\), or call app\.listen\(\)/],
   'another': ['m4.mjs', 'export default { route() {}, inject() {}, ready() {}, listen() {} };', /NWSGI2106[^\n]*a Fastify instance that does not listen/],
-  'nothing': ['m5.cjs', 'const nothing = 1;', /NWSGI2105[^\n]*exports nothing, and no server of it listens/],
+  'nothing': ['m5.cjs', 'const nothing = 1;', /NWSGI2105[^\n]*exports nothing; no server of it listened within/],
   'other names': ['m6.mjs', 'export const app = 1;', /NWSGI2103[^\n]*does not export "application"; it exports app/],
   'a function that is not WSGI': ['m7.mjs', `export default ${handler};`, /NWSGI2103[^\n]*does not export "application"; it exports default/, 'wsgi'],
   'a server that is not asked for': ['m8.mjs', `import http from 'node:http'; http.createServer(${handler}).listen();`, /NWSGI2105/, 'fetch'],

@@ -66,7 +66,7 @@ describe('a Node application', () => {
   it('is told about cluster.fork() when it does not listen because of that', async () => {
     const since = server.mark();
     expect((await server.get('/forks')).status).toBe(500);
-    await server.expectLog(/NWSGI2105[^\n]*no server of it listens[^\n]*it called cluster\.fork\(\), which starts nothing here/, { since });
+    await server.expectLog(/NWSGI2105[^\n]*no server of it listened within 1 s; it called cluster\.fork\(\), which starts nothing here/, { since });
   });
 
   it('cannot change the user of the server, and learns why', async () => {

@@ -79,6 +79,28 @@ const APPS: [name: string, files: Record<string, string>, callable?: string][] =
   ['.mjs that imports .ts', { 'app.mjs': `import { value } from './lib.ts'; export const application = ${ANSWER};`, 'lib.ts': 'export const value: number = 42;' }],
 ];
 
+const HANDLER = "(req, res) => res.end('42')";
+const FETCH = "() => new Response('42')";
+
+/** Of other kinds than WSGI. `since`: the first Node that understands the script. */
+const KINDS: [name: string, files: Record<string, string>, since?: number][] = [
+  ['a default function', { 'app.mjs': `export default ${HANDLER};` }],
+  ['module.exports = function', { 'app.cjs': `module.exports = ${HANDLER};` }],
+  ['exports.default = function', { 'app.cjs': `exports.__esModule = true; exports.default = ${HANDLER};` }],
+  ['an exported server', { 'app.cjs': `module.exports = require('http').createServer(${HANDLER});` }],
+  ['a server that listens', { 'app.cjs': `require('http').createServer(${HANDLER}).listen(3000);` }],
+  ['a server that listens, ES module', { 'app.mjs': `import { createServer } from 'node:http'; createServer(${HANDLER}).listen(3000);` }],
+  ['a server that listens in TypeScript', { 'app.ts': `import { createServer } from 'node:http'; const port: number = 3000; createServer((req, res) => { res.end('42'); }).listen(port);` }],
+  ['a server that listens in another module', { 'bin/www': `require('../app').listen(80);`, 'app.js': `module.exports = require('http').createServer(${HANDLER});`, 'package.json': '{}' }],
+  ['a server that listens later', { 'app.cjs': `setTimeout(() => require('http').createServer(${HANDLER}).listen(), 300);` }],
+  ['a server that listens after work that nobody sees', { 'app.cjs': `require('crypto').scrypt('x', 'salt', 64, () => require('http').createServer(${HANDLER}).listen());` }],
+  ['a program with top-level await, but no import', { 'app.js': `const http = await import('node:http'); http.createServer(${HANDLER}).listen();` }, 20],
+  ['the main program', { 'app.cjs': `if (require.main === module && !module.parent && process.argv[1] === __filename) require('http').createServer(${HANDLER}).listen();` }],
+  ['an object with fetch', { 'app.mjs': `export default { fetch: ${FETCH} };` }],
+  ['a named fetch', { 'app.mjs': `export const fetch = ${FETCH};` }],
+  ['module.exports = { fetch }', { 'app.cjs': `module.exports = { fetch: ${FETCH} };` }],
+];
+
 const FAILURES: [name: string, files: Record<string, string>, code: string, text: RegExp][] = [
   ['an exception', { 'app.mjs': 'throw new Error("at load");' }, 'NWSGI2102', /at load/],
   ['a rejected top-level await', { 'app.mjs': 'await Promise.reject(new Error("rejected"));' }, 'NWSGI2102', /rejected/],
@@ -95,6 +117,12 @@ const FAILURES: [name: string, files: Record<string, string>, code: string, text
   ['a missing module', { 'app.mjs': 'import "./missing.mjs";' }, 'NWSGI2102', /missing\.mjs/],
   ['a missing callable', { 'app.mjs': 'export const other = 1;' }, 'NWSGI2103', /does not export "application"; it exports other/],
   ['a callable that is no function', { 'app.mjs': 'export const application = 5;' }, 'NWSGI2103', /number 5/],
+  ['a class', { 'app.mjs': 'export default class Shop {}' }, 'NWSGI2106', /exports the class Shop; a class cannot be called/],
+  ['a class as callable', { 'app.mjs': 'export class application {}' }, 'NWSGI2106', /the class application/],
+  ['a Koa application', { 'app.cjs': 'module.exports = { use() {}, callback() {}, listen() {} };' }, 'NWSGI2106', /export app\.callback\(\), or call app\.listen\(\)/],
+  ['a promise', { 'app.cjs': 'module.exports = Promise.resolve();' }, 'NWSGI2106', /a promise; await what it makes/],
+  ['nothing at all', { 'app.cjs': '' }, 'NWSGI2105', /exports nothing; no server of it listened within 1 s/],
+  ['a text', { 'app.cjs': "module.exports = 'text';" }, 'NWSGI2103', /it exports "text"/],
   ['a default export that allows nothing but a call', { 'app.mjs': `export default new Proxy(() => [], { get() { throw new Error('call it only'); } });` }, 'NWSGI2102', /call it only/],
   ['bad TypeScript', { 'app.ts': 'export const x: = 1;\n' }, 'NWSGI2104', /app\.ts:1:17/],
 ];
@@ -103,6 +131,12 @@ describe.each(nodes)('scripts in %s', { timeout: 30_000 }, (node) => {
   it.concurrent.each(APPS)('loads %s', async (_name, files, callable) => {
     const outcome = await load(node, files, callable);
     expect(outcome).toEqual({ text: '42', same: true, log: [], watched: 1, failed: 0 });
+  });
+
+  it.concurrent.each(KINDS)('finds %s', async (_name, files, since = 18) => {
+    const { stdout } = await run(node, ['--version']);
+    if (Number.parseInt(stdout.slice(1), 10) < since) return;
+    expect(await load(node, files)).toEqual({ text: '42', same: true, log: [], watched: 1, failed: 0 });
   });
 
   it.concurrent.each(FAILURES)('answers 500 after %s', async (_name, files, code, text) => {
