@@ -58,7 +58,8 @@ export interface NativeBridge {
   respond(handle: number, head: string, body?: Uint8Array | string): number;
   /**
    * Hands over the head: `"200 OK\nName:value\n"`, or HTTP text (`"HTTP/1.1 200 OK\r\nName: value\r\n\r\n"`); latin-1,
-   * already validated. Headers that belong to the connection are left out; `Connection: close` closes it after the
+   * already validated. HTTP text also says that the application knows of ranges: the server makes no part of its answer. Headers
+   * that belong to the connection are left out; `Connection: close` closes it after the
    * response. 0, or OVER.
    */
   head(handle: number, head: string): number;

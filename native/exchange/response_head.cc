@@ -94,6 +94,7 @@ bool ResponseHead::parse(char* text, size_t size) {
   if (first == nullptr) return false;
   char* const line = skip_version(first);
   if (!is_status_line(line)) return false;
+  is_http_text = line != first;
   status = std::atoi(line);
   status_line = line;
   fields.reserve(16);

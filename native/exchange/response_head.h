@@ -19,6 +19,7 @@ struct ResponseHead {
   const char* status_line = nullptr;  // "200 OK"
   std::vector<HeaderField> fields;    // in the application's order
   const char* upgrade = nullptr;      // value of Upgrade
+  bool is_http_text = false;          // a whole HTTP message's head: its author knows of ranges
   bool closes = false;                // the application asked for the end of the connection ("Connection: close")
 
   // Takes `text` apart in place; the head points into it. text[size] has to be writable. Accepts a leading "HTTP/x.y ",

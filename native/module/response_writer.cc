@@ -7,6 +7,7 @@
 #include <http_core.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mod_core.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <util_filter.h>
@@ -151,6 +152,7 @@ bool ResponseWriter::take_head(std::string* packed) {
     r_->status = head.status;
     r_->status_line = head.status_line;
   }
+  if (head.is_http_text) leave_ranges_to_the_application();
   // What the phases before us concluded from the script's name says nothing about the answer.
   r_->content_type = nullptr;
   r_->content_encoding = nullptr;
@@ -187,6 +189,16 @@ bool ResponseWriter::add_header(const exchange::HeaderField& field) {
   }
   apr_table_addn(r_->headers_out, field.name, field.value);
   return true;
+}
+
+// httpd makes parts of any complete answer when the client asks for them. A server of Node answers as it decides: one that
+// says 200 to a request with Range means all of it.
+void ResponseWriter::leave_ranges_to_the_application() {
+  for (ap_filter_t* filter = r_->output_filters; filter != nullptr; filter = filter->next) {
+    if (filter->frec != ap_byterange_filter_handle) continue;
+    ap_remove_output_filter(filter);
+    return;
+  }
 }
 
 void ResponseWriter::send_interim(std::string* packed) {

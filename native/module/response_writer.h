@@ -40,6 +40,7 @@ class ResponseWriter {
  private:
   bool take_head(std::string* packed);
   bool add_header(const exchange::HeaderField& field);
+  void leave_ranges_to_the_application();
   void send_interim(std::string* packed);
   void add_trailers(const std::string& lines);
   void add_data(exchange::Chunk* chunk);

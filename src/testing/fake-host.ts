@@ -294,8 +294,8 @@ export class FakeBridge implements NativeBridge {
 }
 
 function setHead(response: FakeResponse, packed: string): void {
-  const [status = '', ...lines] = packed.split('\n');
-  response.status = status;
+  const [status = '', ...lines] = packed.split(/\r?\n/);
+  response.status = status.replace(/^HTTP\/\d\.\d /, '');
   response.headers = lines.filter((line) => line !== '').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]);
 }
 

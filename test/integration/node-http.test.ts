@@ -224,6 +224,11 @@ describe.each([
       client.close();
     });
 
+    it('Range is the application\'s business', async () => {
+      const response = await get('/ranges', { headers: { Range: 'bytes=2-4' } });
+      expect([response.status, response.text]).toEqual([200, '0123456789']);
+    });
+
     it('that are wrong are refused as by Node', async () => {
       expect((await get('/mistakes')).json()).toEqual({
         name: 'ERR_INVALID_HTTP_TOKEN',
