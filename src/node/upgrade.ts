@@ -6,7 +6,7 @@ import type { Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Flow } from '../exchange.js';
 import type { FlowNumber } from '../exchange.js';
-import { ReadEnd, ReadPending } from '../native.js';
+import { OVER, ReadEnd, ReadPending } from '../native.js';
 import { countStreamed } from '../streamed-memory.js';
 import type { NodeExchange } from './exchange.js';
 import { requestClass } from './internals.js';
@@ -35,7 +35,8 @@ const Stage = { Head: 0, Answer: 1, Tunnel: 2 } as const;
 /** Whether the server is to get an 'upgrade' event: the client asks for another protocol, and somebody listens. */
 export function wantsUpgrade(exchange: NodeExchange, server: Server): boolean {
   const head = exchange.request;
-  if (head.header('upgrade') === undefined || !/(?:^|[\s,])upgrade(?:$|[\s,])/i.test(head.header('connection') ?? '')) return false;
+  // With HTTP/1.0 the header means nothing (RFC 9110, 7.8).
+  if (head.protocol === 'HTTP/1.0' || head.header('upgrade') === undefined || !/(?:^|[\s,])upgrade(?:$|[\s,])/i.test(head.header('connection') ?? '')) return false;
   // Servers of newer Nodes (24.9) can be given a function that decides.
   const { shouldUpgradeCallback } = server as Server & { shouldUpgradeCallback?: (req: Request) => boolean };
   if (typeof shouldUpgradeCallback !== 'function') return server.listenerCount('upgrade') > 0;
@@ -190,8 +191,8 @@ export class UpgradeSocket extends ClientSocket {
     this.#stage = Stage.Tunnel;
     exchange.headSent = true;
     exchange.upgraded = true;
-    exchange.bridge.upgrade(exchange.handle, head.packed);
-    if (this.#readWanted) this.#pump();
+    if (exchange.bridge.upgrade(exchange.handle, head.packed) === OVER) exchange.abort();
+    else if (this.#readWanted) this.#pump();
   }
 
   override _read(): void {

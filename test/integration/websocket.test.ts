@@ -168,6 +168,17 @@ describe('WebSockets', () => {
     await client.close();
   });
 
+  it.each([
+    ['HTTP/1.0', 'Connection: Upgrade', 'Upgrade: raw'],
+    ['HTTP/1.1', 'Connection: close', 'Upgrade: raw'],
+    ['HTTP/1.1', 'Connection: Upgrade, close', 'X-Upgrade: raw'],
+  ])('takes %s with "%s" and "%s" for an ordinary request', async (version, ...lines) => {
+    const client = await server.raw();
+    await client.send(head(`GET /page ${version}`, 'Host: localhost', ...lines));
+    expect((await client.readResponse()).text).toBe('plain false /page');
+    client.close();
+  });
+
   it('gives an upgrade to any other protocol the bytes both ways, with a half-closed connection', async () => {
     await server.get('/forget');
     const client = await server.raw();
