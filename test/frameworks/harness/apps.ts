@@ -19,7 +19,7 @@ export interface App {
   nodeArguments?: readonly string[];
   /** Folder that Apache's children may serve. */
   folder: string;
-  /** Lowest version of Node that it runs on. */
+  /** Lowest version of Node that it runs on by itself; Apache's environments have what older ones lack. */
   node?: number;
   /** It can be mounted below a prefix: true. False for sites that are built for one path. */
   mountable?: boolean;

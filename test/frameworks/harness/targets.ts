@@ -60,12 +60,11 @@ export class Target {
 
 /**
  * Describes the application's tests three times. Under plain `node` they say what is expected; Apache has to do the same.
- * An application that needs a newer Node than the embedded one is skipped.
  */
 export function describeTargets(app: App, body: (target: Target) => void): void {
   const tooOld = app.node !== undefined && nodeMajor < app.node;
-  describe.skipIf(tooOld)(app.name + (tooOld ? ` (needs Node ${app.node}, embedded is ${nodeMajor})` : ''), () => {
-    describe('in node', () => describeInNode(app, body));
+  describe(app.name, () => {
+    describe.skipIf(tooOld)(`in node${tooOld ? ` (needs Node ${app.node}, this is ${nodeMajor})` : ''}`, () => describeInNode(app, body));
     describe('in httpd', () => describeInHttpd(app, body));
   });
 }
