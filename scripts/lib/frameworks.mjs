@@ -16,7 +16,7 @@ const prepared = join(cache, 'frameworks');
 const shared = join(prepared, 'shared');
 
 /** What an installation makes of a project; the rest of its folder is a copy of the sources. */
-const produced = new Set(['node_modules', '.next', 'dist', 'build', '.svelte-kit']);
+const produced = new Set(['node_modules', '.next', 'dist', 'build', 'build-shop', '.svelte-kit']);
 
 const isOwnProject = (name) => existsSync(join(applications, name, 'package.json'));
 

@@ -62,6 +62,7 @@ export const apps = {
   honoServer: sharing('hono', 'server.mjs'),
   next: project('next', '.next/standalone/server.js', { mountable: false }),
   sveltekit: project('sveltekit', 'build/index.js', { mountable: false }),
+  sveltekitShop: project('sveltekit', 'build-shop/index.js', { mountable: false }),
   socketio: sharing('socketio', 'server.js'),
   ws: sharing('ws', 'server.js'),
   wsBroadcast: sharing('ws', 'broadcast.mjs'),

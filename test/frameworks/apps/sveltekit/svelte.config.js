@@ -1,3 +1,5 @@
 import adapter from '@sveltejs/adapter-node';
 
-export default { kit: { adapter: adapter() } };
+const { BASE_PATH: base = '', BUILD: out = 'build' } = process.env;
+
+export default { kit: { adapter: adapter({ out }), paths: { base } } };
