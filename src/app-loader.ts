@@ -45,8 +45,11 @@ interface Script {
   readonly outcomes: Map<string, Promise<LoadOutcome>>;
 }
 
-/** How long a script that exports no application, or may have more to do, is waited for; see Readiness. */
-const FOR_NOTHING = { quiet: 1000 } as const;
+/**
+ * How long a script that exports no application, or may have more to do, is waited for; see Readiness. Work in the thread
+ * pool (a key that is derived, a native module) keeps the event loop alive without being seen: hence the seconds.
+ */
+const FOR_NOTHING = { quiet: 3000 } as const;
 const FOR_OTHER_EXPORTS = { quiet: 15 } as const;
 const FOR_BETTER = { quiet: 100, most: 5000 } as const;
 /** A script that listens may never come to the end of its top level. */
@@ -172,6 +175,7 @@ export class AppLoader {
 
 /** Undefined: what was found is the application. */
 function patienceFor(found: Found, exports: ScriptExports, source: string): Patience | undefined {
-  if (found.kind === 'nothing') return exportsSomething(exports) ? FOR_OTHER_EXPORTS : FOR_NOTHING;
-  return MENTIONS_LISTEN.test(source) ? FOR_BETTER : undefined;
+  const mayListen = MENTIONS_LISTEN.test(source);
+  if (found.kind === 'nothing') return exportsSomething(exports) && !mayListen ? FOR_OTHER_EXPORTS : FOR_NOTHING;
+  return mayListen ? FOR_BETTER : undefined;
 }

@@ -22,7 +22,8 @@ describe('a Node application', () => {
       s.writeFile('apps/site/data/greeting.txt', 'Grüße');
       s.writeFile('apps/site/bin/www', program(`{ cwd: process.cwd(), argv: process.argv.slice(1), main: require.main === module, id: module.id, parent: module.parent, mainModule: process.mainModule === module,
         asynchronous: await fs.promises.readFile('data/greeting.txt', 'utf8'), synchronous: fs.readFileSync('data/greeting.txt', 'utf8'),
-        stream: String(await fs.createReadStream('data/greeting.txt').toArray()), child: require('child_process').execSync('pwd').toString().trim() }`));
+        stream: String(await fs.createReadStream('data/greeting.txt').toArray()), child: require('child_process').execSync('pwd').toString().trim(),
+        thread: await new Promise((done) => new (require('worker_threads').Worker)("require('worker_threads').parentPort.postMessage([process.cwd(), require('fs').existsSync('data')])", { eval: true }).on('message', done)) }`));
       const mounts: Record<string, string> = {
         env: program(ENVIRONMENT, "process.env.OWN += '!';"),
         cluster: program('{ online, primary: cluster.isPrimary, workers: Object.keys(cluster.workers), dead: worker.isDead(), connected: worker.isConnected(), sent: worker.send("x") }',
@@ -43,7 +44,7 @@ describe('a Node application', () => {
     const folder = realpathSync(join(server.root, 'apps/site'));
     expect(await json('/www')).toEqual({
       cwd: folder, argv: [join(server.root, 'apps/site/bin/www')], main: true, id: '.', parent: null, mainModule: true,
-      asynchronous: 'Grüße', synchronous: 'Grüße', stream: 'Grüße', child: folder,
+      asynchronous: 'Grüße', synchronous: 'Grüße', stream: 'Grüße', child: folder, thread: [folder, true],
     });
   });
 
@@ -66,7 +67,7 @@ describe('a Node application', () => {
   it('is told about cluster.fork() when it does not listen because of that', async () => {
     const since = server.mark();
     expect((await server.get('/forks')).status).toBe(500);
-    await server.expectLog(/NWSGI2105[^\n]*no server of it listened within 1 s; it called cluster\.fork\(\), which starts nothing here/, { since });
+    await server.expectLog(/NWSGI2105[^\n]*no server of it listened within \d s; it called cluster\.fork\(\), which starts nothing here/, { since });
   });
 
   it('cannot change the user of the server, and learns why', async () => {
