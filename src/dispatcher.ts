@@ -38,9 +38,12 @@ export class Dispatcher {
   readonly #destinations = new Map<string, Destination>();
   readonly #live = new LiveExchanges();
   #idle: (() => void) | undefined;
+  readonly #checkIdle = (): void => {
+    if (this.#idle !== undefined && this.inFlight === 0) this.#idle();
+  };
   readonly #done = (exchange: Exchange): void => {
     this.#live.delete(exchange.handle);
-    if (this.#idle !== undefined && this.inFlight === 0) this.#idle();
+    this.#checkIdle();
   };
 
   constructor(bridge: NativeBridge, loader: Loader) {
@@ -123,8 +126,13 @@ export class Dispatcher {
 
   #begin(application: Application, incoming: Incoming): void {
     const exchange = incoming.scope.runInAsyncScope(application.begin, application, incoming);
-    if (exchange !== undefined) this.#live.set(exchange);
-    else if (this.#live.delete(incoming.handle) && this.inFlight === 0) this.#idle?.();
+    if (exchange === undefined) {
+      if (this.#live.delete(incoming.handle)) this.#checkIdle();
+      return;
+    }
+    exchange.onUpgraded = this.#checkIdle;
+    this.#live.set(exchange);
+    if (exchange.upgraded) this.#checkIdle();
   }
 
   #wait(key: string, incoming: Incoming): void {

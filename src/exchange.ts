@@ -44,6 +44,8 @@ export class Exchange implements Instructions {
   aborted = false;
   /** A connection of its own now (a WebSocket): it lasts, and is not waited for at an orderly end. */
   upgraded = false;
+  /** Runs when it was upgraded; the dispatcher's. */
+  onUpgraded: (() => void) | undefined;
   /** Runs once when the request is aborted; set by whoever waits for the application's next block. */
   onAbort: (() => void) | undefined;
   /** Runs when the bridge reports new body bytes or the request is aborted. */
@@ -112,6 +114,12 @@ export class Exchange implements Instructions {
     if (this.ended) return;
     this.ended = true;
     if (!this.aborted) this.bridge.abort(this.handle);
+  }
+
+  /** The application has taken the connection over. */
+  becomeUpgraded(): void {
+    this.upgraded = true;
+    this.onUpgraded?.();
   }
 
   /** Resolves when the bridge takes more, or the request is aborted. */

@@ -190,7 +190,7 @@ export class UpgradeSocket extends ClientSocket {
     const exchange = this.#exchange;
     this.#stage = Stage.Tunnel;
     exchange.headSent = true;
-    exchange.upgraded = true;
+    exchange.becomeUpgraded();
     if (exchange.bridge.upgrade(exchange.handle, head.packed) === OVER) exchange.abort();
     else if (this.#readWanted) this.#pump();
   }
