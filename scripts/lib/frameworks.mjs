@@ -43,7 +43,10 @@ export async function provideFrameworks({ libnode, quick = false }) {
 export function readableFrameworks(environment, folder) {
   if (environment.NWSGI_TEST_FRAMEWORKS === undefined || canRead(join(shared, 'package.json'))) return environment;
   const copy = join(folder, 'frameworks');
-  if (capture('cp', ['-al', prepared, copy]).status !== 0) capture('cp', ['-a', prepared, copy]);
+  if (capture('cp', ['-al', prepared, copy]).status !== 0) {
+    rmSync(copy, { recursive: true, force: true });
+    capture('cp', ['-a', prepared, copy]);
+  }
   return { ...environment, NWSGI_TEST_FRAMEWORKS: copy };
 }
 

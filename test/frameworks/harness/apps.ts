@@ -70,6 +70,7 @@ export const apps = {
   graphql: sharing('graphql', 'server.mjs', { mountSettings: (mount) => ({ GRAPHQL_ENDPOINT: `${mount}/graphql` }) }),
   // Uses Headers.getSetCookie, which Debian's Node 18 does not have.
   trpc: sharing('trpc', 'server.ts', { ...typescript, node: 20 }),
+  opentelemetry: project('opentelemetry', 'server.js'),
   trpc10: project('trpc10', 'server.js'),
 } satisfies Record<string, App>;
 
