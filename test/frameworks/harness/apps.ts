@@ -55,6 +55,8 @@ export const apps = {
   // For hosts that want the application itself and listen on their own.
   expressExported: sharing('generated', 'app.js', { nodeScript: join(shared, 'apps', 'generated', 'bin', 'www') }),
   expressTypeScript: sharing('express-ts', 'server.ts', typescript),
+  honoTypeScript: sharing('hono-ts', 'index.ts', { ...typescript, nodeScript: join(shared, 'apps', 'hono-ts', 'server.ts') }),
+  fastifyTypeScript: sharing('fastify-ts', 'server.mts', typescript),
   koa: sharing('koa', 'server.js'),
   fastify: sharing('fastify', 'server.mjs'),
   nest: project('nest', 'dist/main.js'),
