@@ -112,7 +112,7 @@ describe('an attached debugger', () => {
 
   it('does not hold up an environment that ends by process.exit(), is replaced, or was blocked', async () => {
     const timeout = options('--inspect=0');
-    const directives = (s: HttpdServer) => ['WSGIRequestTimeout 500ms', ...(timeout.directives as (s: HttpdServer) => string[])(s)];
+    const directives = (s: HttpdServer) => ['WSGIRequestTimeout 3s', ...(timeout.directives as (s: HttpdServer) => string[])(s)];
     await withServer({ ...timeout, directives }, async (s) => {
       let tools = await attach(s, '/one');
       expect((await s.get('/one?exit')).status).toBe(500);
