@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { projectRoot } from '../integration/harness/index.js';
+import { projectRoot, useServer } from '../integration/harness/index.js';
 import { apps, clientPackage } from './harness/apps.js';
 import { describeTargets, type Target } from './harness/targets.js';
 
@@ -22,7 +22,7 @@ interface Browser {
   close(): Promise<void>;
 }
 
-const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--ignore-certificate-errors'];
 const screenshots = join(projectRoot, '.cache', 'screenshots');
 
 let browser: Browser;
@@ -80,6 +80,27 @@ describe('a browser', () => {
       await until(`document.querySelector('#messages').textContent === 'Hello from Chromium'`);
       await screenshot('socketio', target);
       expect(problems).toEqual([]);
+    });
+  });
+
+  describe('over TLS and HTTP/2', () => {
+    const { folder, script } = apps.socketio;
+    const server = useServer({
+      threads: 16,
+      directives: [`<Directory "${folder}">`, '  Require all granted', '</Directory>'],
+      vhosts: [{ tls: true, http2: true, directives: ['H2WebSockets on', `WSGIScriptAlias / "${script}"`] }],
+    });
+
+    it('talks through Socket.IO, with the WebSocket on the connection of the page', async () => {
+      await page.goto(server.url('/'));
+      await until(`document.querySelector('#transport').value === 'websocket'`);
+      await page.type('#text', 'Hello over HTTP/2');
+      await page.click('#send');
+      await until(`document.querySelector('#messages').textContent === 'Hello over HTTP/2'`);
+      expect(problems).toEqual([]);
+      await page.close();
+      page = await browser.newPage();
+      await expect.poll(() => server.accessLog(), { timeout: 5000 }).toMatch(/transport=websocket\S* HTTP\/2\.0" /);
     });
   });
 });
