@@ -8,6 +8,7 @@ import { logText, Problem } from '../errors.js';
 import { LogLevel } from '../native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge } from '../native.js';
 import { explainCluster } from './cluster.js';
+import { printDescriptors } from './descriptors.js';
 import { privateEnvironment } from './environment.js';
 import { refusePrivileges } from './privileges.js';
 import { shareEnvironmentWithWorkers } from './worker-environment.js';
@@ -32,6 +33,7 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
   if (config.processGroup === '') refusePrivileges();
   const out = redirect('stdout', bridge, LogLevel.notice);
   const err = redirect('stderr', bridge, LogLevel.error);
+  printDescriptors(new Map([[1, (text) => out.write(text)], [2, (text) => err.write(text)]]));
   reportUncaught(bridge);
   return {
     flush() {

@@ -29,6 +29,10 @@ describe('a Node application', () => {
         cluster: program('{ online, primary: cluster.isPrimary, workers: Object.keys(cluster.workers), dead: worker.isDead(), connected: worker.isConnected(), sent: worker.send("x") }',
           "const cluster = require('cluster'); let online = false; cluster.on('online', () => { online = true; }); const worker = cluster.fork(); cluster.fork();"),
         users: program("['setuid', 'setgid', 'initgroups', 'abort'].map((name) => { try { process[name](0, 0); } catch (error) { return [error.code, error.message]; } })"),
+        // As pino does it, which is Fastify's logger.
+        descriptors: program(`{ sync: [fs.writeSync(1, 'one, by its number\\n'), fs.writeSync(2, Buffer.from('<two>\\n'), 1, 3), fs.writeSync(2, '\\n'), fs.writevSync(1, [Buffer.from('thr'), Buffer.from('ee\\n')])],
+          callback: await new Promise((done) => fs.write(1, 'f\u00fcnf\\n', null, 'utf8', (...told) => done(told))), promise: await util.promisify(fs.write)(1, Buffer.from('six\\n')),
+          stream: await new Promise((done) => fs.createWriteStream('', { fd: 1, autoClose: false }).end('seven\\n', () => done('finished'))) }`, "const util = require('util');"),
         forks: "const cluster = require('cluster'); if (cluster.isPrimary) cluster.fork(); else require('http').createServer().listen(80);",
       };
       return [
@@ -68,6 +72,16 @@ describe('a Node application', () => {
     const since = server.mark();
     expect((await server.get('/forks')).status).toBe(500);
     await server.expectLog(/NWSGI2105[^\n]*no server of it listened within \d s; it called cluster\.fork\(\), which starts nothing here/, { since });
+  });
+
+  it('prints to the log also by the numbers of the descriptors', async () => {
+    expect(await json('/descriptors')).toEqual({
+      sync: [19, 3, 1, 6], callback: [null, 6, 'fünf\n'], promise: { bytesWritten: 4, buffer: { type: 'Buffer', data: [115, 105, 120, 10] } }, stream: 'finished',
+    });
+    await server.expectLog(/ seven\n/);
+    const lines = server.log().split('\n');
+    const levelOf = (text: string): string | undefined => /\[nwsgi:(\w+)\]/.exec(lines.find((line) => line.endsWith(` ${text}`)) ?? '')?.[1];
+    expect(['one, by its number', 'two', 'three', 'six', 'seven'].map(levelOf)).toEqual(['notice', 'error', 'notice', 'notice', 'notice']);
   });
 
   it('cannot change the user of the server, and learns why', async () => {
