@@ -1,7 +1,7 @@
 /** Loads scripts and finds their applications; each script once for each environment. */
 import { access, constants } from 'node:fs/promises';
 import type { Application } from './application.js';
-import { logText, NwsgiError, Problem, problemOf } from './errors.js';
+import { codeOf, logText, NwsgiError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { placeOf } from './exchange.js';
 import { FetchKind } from './fetch/application.js';
@@ -112,7 +112,7 @@ export class AppLoader {
     try {
       await access(script, constants.R_OK);
     } catch (cause) {
-      const error = new NwsgiError(Problem.scriptMissing, `${script} cannot be read`, { cause });
+      const error = new NwsgiError(Problem.scriptMissing, `${script} ${codeOf(cause) === 'ENOENT' ? 'is not there' : `cannot be read (${String(codeOf(cause))})`}`, { cause });
       return { failure: { problem: Problem.scriptMissing, error, status: 404 } };
     }
     // Before the file is read, so that a change during the load is seen; also of one that does not load.

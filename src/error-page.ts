@@ -1,6 +1,7 @@
 /** The page that a developer sees when a request fails and WSGIErrorPage says "Development". Never sent otherwise. */
 import { hasTellingStack, stackOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
+import { remedyFor } from './remedies.js';
 import { excerptFor, isForeignFrame } from './source-excerpt.js';
 import type { Excerpt } from './source-excerpt.js';
 
@@ -9,8 +10,8 @@ export interface PageInput {
   error: unknown;
   environ: Readonly<Record<string, unknown>> | undefined;
   status: number;
-  script: string;
-  callable: string;
+  /** The script and what of it was called. */
+  place: string;
 }
 
 export interface Page {
@@ -104,9 +105,9 @@ function requestLine(environ: PageInput['environ']): string {
 }
 
 /** Where it happened, and what finds the lines of the request in the error log. */
-function place({ script, callable, environ }: PageInput): string[] {
+function places({ place, environ }: PageInput): string[] {
   const id = text(environ, 'nwsgi.request_id');
-  return [`script ${script}, callable ${callable}`, ...(id === '' ? [] : [`request ${id}`])];
+  return [place, ...(id === '' ? [] : [`request ${id}`])];
 }
 
 function versions(environ: PageInput['environ']): string {
@@ -123,7 +124,7 @@ function columnMark({ line, column, lines }: Excerpt): string | undefined {
 
 function textPage(input: PageInput): string {
   const excerpt = excerptFor(input.error);
-  const parts = [`${summary(input.error)}`, '', `${input.problem.code} ${input.problem.title}`, input.problem.remedy, ...place(input)];
+  const parts = [`${summary(input.error)}`, '', `${input.problem.code} ${input.problem.title}`, remedyFor(input.problem, input.error), ...places(input)];
   if (excerpt !== undefined) {
     parts.push('', `${excerpt.file}:${excerpt.line}`);
     const mark = columnMark(excerpt);
@@ -181,8 +182,8 @@ function htmlPage(input: PageInput): string {
 <body><p class="dim">${escapeHtml(requestLine(environ))}</p>
 <h1>${escapeHtml(title)}</h1>
 ${more.length === 0 ? '' : `<pre>${escapeHtml(more.join('\n'))}</pre>`}
-<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${withCode(problem.remedy)}</p>
-<p class="dim">${place(input).map(escapeHtml).join('<br>')}</p>
+<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${withCode(remedyFor(problem, error))}</p>
+<p class="dim">${places(input).map(escapeHtml).join('<br>')}</p>
 ${excerpt === undefined ? '' : code(excerpt)}
 ${hasTellingStack(problem, error) ? stack(error) : ''}
 <h2>Request headers</h2>${table(headers)}

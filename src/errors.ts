@@ -3,6 +3,7 @@
  * table by a test. Texts are for the person who reads the log.
  */
 import { inspect, types } from 'node:util';
+import { remedyFor } from './remedies.js';
 
 export type Severity = 'critical' | 'error' | 'warning' | 'info';
 
@@ -55,7 +56,7 @@ export const Problem = {
     'Please report it, with the stack trace that follows.',
   ),
   scriptMissing: entry(
-    'NWSGI2101', 'error', 'The script does not exist',
+    'NWSGI2101', 'error', 'The script does not exist or cannot be read',
     'The file that WSGIScriptAlias names is not there or may not be read by the user of the process.',
     'Status 404. It is looked for again with the next request.',
     'Create the file, correct the path in WSGIScriptAlias, or give the user read access to the file and its directories.',
@@ -64,7 +65,7 @@ export const Problem = {
     'NWSGI2102', 'error', 'The script failed while it was loaded',
     'A syntax error, a module that was not found, or an exception at the top level of the script.',
     'Status 500 for all requests that wait for the script.',
-    'Correct the script. It is loaded again, in a fresh environment, when it changed or after a pause.',
+    'Remove the cause. The script is loaded again, in a fresh environment, when it changed or after a pause.',
   ),
   callableMissing: entry(
     'NWSGI2103', 'error', 'The script does not export the application callable',
@@ -370,6 +371,6 @@ export function hasTellingStack(problem: CatalogueEntry, error: unknown): boolea
 /** A log line: code, what happened, where, what to do; then the stack. */
 export function logText(problem: CatalogueEntry, where: string, error?: unknown): string {
   const detail = error === undefined ? problem.title : `${problem.title}: ${summary(error)}`;
-  const line = `${problem.code} ${detail} (${where}). ${problem.remedy}`;
+  const line = `${problem.code} ${detail} (${where}). ${remedyFor(problem, error)}`;
   return error === undefined || !hasTellingStack(problem, error) ? line : `${line}\n${stackOf(error)}`;
 }

@@ -10,6 +10,7 @@ import { logText, NwsgiError, Problem, problemOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { HIGH_WATER, LogLevel, OVER } from './native.js';
 import type { LogLevelNumber, NativeBridge } from './native.js';
+import { USUAL_CALLABLE } from './record.js';
 import type { Instructions, Target } from './record.js';
 import { countStreamed } from './streamed-memory.js';
 
@@ -149,7 +150,12 @@ export class Exchange implements Instructions {
   where(): string {
     const variables = this.variables();
     const line = `${textOf(variables, 'REQUEST_METHOD')} ${textOf(variables, 'REQUEST_URI') || textOf(variables, 'PATH_INFO')}`;
-    return `${placeOf(this.target)}, ${line}`;
+    return `${this.place()}, ${line}`;
+  }
+
+  /** The script, and what of it is called. */
+  protected place(): string {
+    return placeOf(this.target);
   }
 
   log(level: LogLevelNumber, text: string): void {
@@ -183,7 +189,7 @@ export class Exchange implements Instructions {
   #sendPage(problem: CatalogueEntry, error: unknown, status: number): void {
     let page;
     try {
-      page = pageFor({ problem, error, environ: this.variables(), status, script: this.target.script, callable: this.target.callable });
+      page = pageFor({ problem, error, environ: this.variables(), status, place: this.place() });
     } catch (fault) {
       this.log(LogLevel.critical, logText(Problem.gatewayFault, this.where(), fault));
       this.bridge.fail(this.handle, status, problem.code, problem.title);
@@ -250,7 +256,7 @@ function textOf(variables: Readonly<Record<string, unknown>> | undefined, key: s
   }
 }
 
-/** The script and what of it is called, for log lines. */
+/** The script, and its callable where there is one to be expected. */
 export function placeOf({ script, type, callable }: Target): string {
-  return type === 'auto' || type === 'wsgi' ? `script ${script}, callable ${callable}` : `script ${script}`;
+  return type === 'wsgi' || callable !== USUAL_CALLABLE ? `script ${script}, callable ${callable}` : `script ${script}`;
 }

@@ -4,12 +4,10 @@ import net from 'node:net';
 import { NwsgiTypeError, Problem } from './errors.js';
 import type { FetchHandler } from './fetch/types.js';
 import { protocolOf } from './node/listening.js';
+import { USUAL_CALLABLE } from './record.js';
 import type { Target } from './record.js';
 import { show } from './show.js';
 import type { WsgiApplication } from './wsgi/types.js';
-
-/** The name that WSGICallableObject has when nobody set it. */
-const USUAL_CALLABLE = 'application';
 
 export interface ScriptExports {
   /** An ES module's namespace, or what `module.exports` is. */
@@ -109,7 +107,8 @@ export function exportsSomething({ named, fallback }: ScriptExports): boolean {
 
 function exportedNames(named: Record<string, unknown>, fallback: unknown): string[] {
   const names = Object.keys(named);
-  if (names.length > 0 || fallback === undefined || (fallback as unknown) === named) return names;
+  const isPlain = (fallback as unknown) === named && typeof fallback === 'object';
+  if (names.length > 0 || fallback === undefined || isPlain) return names;
   return [show(fallback)];
 }
 

@@ -20,6 +20,9 @@ const COLON = 58;
 /** How an application is called: by its own contract, or `auto` to find out. */
 export type ApplicationType = 'auto' | 'wsgi' | 'node' | 'fetch';
 
+/** The name that WSGICallableObject has when nobody set it. */
+export const USUAL_CALLABLE = 'application';
+
 /** Which application a request is for. */
 export interface Target {
   type: ApplicationType;

@@ -41,7 +41,7 @@ export class FetchExchange extends Exchange implements BodyPort {
 
   /** Without decoding the variables. */
   override where(): string {
-    return `script ${this.target.script}, ${this.head.method} ${this.head.target}`;
+    return `${this.place()}, ${this.head.method} ${this.head.target}`;
   }
 
   get url(): string {

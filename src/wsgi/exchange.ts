@@ -34,6 +34,10 @@ export class WsgiExchange extends Exchange implements HeadTarget, BodyPort {
     return this.environ;
   }
 
+  protected override place(): string {
+    return `script ${this.target.script}, callable ${this.target.callable}`;
+  }
+
   protected override flushLog(): void {
     this.flushErrors?.();
   }

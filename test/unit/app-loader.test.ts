@@ -118,6 +118,7 @@ const FAILURES: [name: string, files: Record<string, string>, code: string, text
   ['a missing callable', { 'app.mjs': 'export const other = 1;' }, 'NWSGI2103', /does not export "application"; it exports other/],
   ['a callable that is no function', { 'app.mjs': 'export const application = 5;' }, 'NWSGI2103', /number 5/],
   ['a class', { 'app.mjs': 'export default class Shop {}' }, 'NWSGI2106', /exports the class Shop; a class cannot be called/],
+  ['a class of CommonJS, without waiting', { 'app.cjs': 'module.exports = class Shop {}' }, 'NWSGI2106', /^[^\n]*the class Shop; a class cannot be called\.[^;\n]*$/m],
   ['a class as callable', { 'app.mjs': 'export class application {}' }, 'NWSGI2106', /the class application/],
   ['a Koa application', { 'app.cjs': 'module.exports = { use() {}, callback() {}, listen() {} };' }, 'NWSGI2106', /export app\.callback\(\), or call app\.listen\(\)/],
   ['a promise', { 'app.cjs': 'module.exports = Promise.resolve();' }, 'NWSGI2106', /a promise; await what it makes/],

@@ -1,0 +1,37 @@
+/** What to do about errors that are common where an application moves from a user's own shell into a server. */
+import { resolve } from 'node:path';
+import { userInfo } from 'node:os';
+import type { CatalogueEntry } from './errors.js';
+
+/** What the error itself suggests, then what its problem does. Never throws. */
+export function remedyFor(problem: CatalogueEntry, error: unknown): string {
+  let special: string | undefined;
+  try {
+    special = adviceFor(error) ?? adviceFor((error as { cause?: unknown } | undefined)?.cause);
+  } catch {
+    // An accessor of the application threw.
+  }
+  return special === undefined ? problem.remedy : `${special} ${problem.remedy}`;
+}
+
+function adviceFor(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, path, message } = error as { code?: unknown; path?: unknown; message?: unknown };
+  if ((code === 'EACCES' || code === 'EPERM') && typeof path === 'string') {
+    return `The server runs applications as the user ${user()}: let that user have ${resolve(path)} (owner and permissions, also of the folders above it).`;
+  }
+  if ((code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') && typeof message === 'string') {
+    const name = /^Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1];
+    // A path is no package: a file is missing or has another name.
+    if (name !== undefined && !/^(?:[./#]|file:)/.test(name)) return `Install the packages in the application's folder (\`npm install\`; \`npm install ${name}\` if its package.json lacks it).`;
+  }
+  return undefined;
+}
+
+function user(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `with the number ${process.getuid?.() ?? '?'}`;
+  }
+}
