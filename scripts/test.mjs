@@ -32,7 +32,8 @@ await main(async () => {
   const suites = given.filter((argument) => knownSuites.includes(argument));
   const rest = given.filter((argument) => !knownSuites.includes(argument) && argument !== '--');
   if (suites.length === 0) suites.push(...defaultSuites);
-  const browser = suites.includes('frameworks') ? ['chromium'] : [];
+  const usesBrowser = suites.includes('frameworks') && (rest.length === 0 || rest.some((argument) => argument.includes('browser')));
+  const browser = usesBrowser ? ['chromium'] : [];
   const { libnode } = await setUp({ packages: [...testPackages, ...browser] });
   const frameworks = await frameworksFor(suites, libnode);
   const results = await withRunnableTree(async (home, folder) => {

@@ -1,12 +1,12 @@
-/** A Next.js site, as `next build` with `output: "standalone"` leaves it. */
+/** A Next.js site: as `next build` with `output: "standalone"` leaves it, and with a server of its own. */
 import { createHash, randomBytes } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { apps } from './harness/apps.js';
 import { arrivals, eventData } from './harness/arrivals.js';
-import { describeTargets } from './harness/targets.js';
+import { describeTargets, type Target } from './harness/targets.js';
 
-describeTargets(apps.next, (target) => {
+function site(target: Target): void {
   const assetOf = async () => /"(\/_next\/static\/[^"]+\.js)"/.exec((await target.get('/')).text)?.[1] as string;
 
   it('renders a page on the server', async () => {
@@ -79,4 +79,7 @@ describeTargets(apps.next, (target) => {
     expect([missing.status, missing.text.includes('This page could not be found.')]).toEqual([404, true]);
     expect((await target.get('/nothing/here')).status).toBe(404);
   });
-});
+}
+
+describeTargets(apps.next, site);
+describeTargets(apps.nextCustom, site);

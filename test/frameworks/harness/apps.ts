@@ -19,8 +19,10 @@ export interface App {
   nodeArguments?: readonly string[];
   /** Folder that Apache's children may serve. */
   folder: string;
-  /** Lowest version of Node that it runs on by itself; Apache's environments have what older ones lack. */
+  /** Lowest version of Node that it runs on. */
   node?: number;
+  /** In Apache it runs on older ones too: the environments there have what those lack. */
+  completed?: boolean;
   /** It can be mounted below a prefix: true. False for sites that are built for one path. */
   mountable?: boolean;
   /** What it has to be told in its environment about the path where it is mounted. */
@@ -63,6 +65,7 @@ export const apps = {
   hono: sharing('hono', 'app.mjs', { nodeScript: join(shared, 'apps', 'hono', 'server.mjs') }),
   honoServer: sharing('hono', 'server.mjs'),
   next: project('next', '.next/standalone/server.js', { mountable: false }),
+  nextCustom: project('next', 'custom-server.js', { mountable: false, node: 20 }),
   sveltekit: project('sveltekit', 'build/index.js', { mountable: false }),
   sveltekitShop: project('sveltekit', 'build-shop/index.js', { mountable: false }),
   socketio: sharing('socketio', 'server.js'),
@@ -71,7 +74,7 @@ export const apps = {
   // Compares its endpoint with the whole path, also when Express mounts it.
   graphql: sharing('graphql', 'server.mjs', { mountSettings: (mount) => ({ GRAPHQL_ENDPOINT: `${mount}/graphql` }) }),
   // Uses Headers.getSetCookie, which Debian's Node 18 does not have.
-  trpc: sharing('trpc', 'server.ts', { ...typescript, node: 20 }),
+  trpc: sharing('trpc', 'server.ts', { ...typescript, node: 20, completed: true }),
   opentelemetry: project('opentelemetry', 'server.js'),
   trpc10: project('trpc10', 'server.js'),
 } satisfies Record<string, App>;
