@@ -15,7 +15,10 @@ const rootfsCache = process.env.NWSGI_ROOTFS_CACHE ?? join(cache, 'rootfs');
 const bootstrapPackages = ['nodejs', 'npm', 'ca-certificates'];
 
 /** Tests that run in each release, beyond the C++ unit tests. */
-const smoke = ['test/integration/harness.test.ts', 'test/integration/smoke.test.ts', 'test/integration/websocket.test.ts', 'test/integration/node-http2.test.ts', 'test/frameworks/quick'];
+const smoke = [
+  ...['harness', 'smoke', 'websocket', 'node-http', 'node-http2', 'node-kinds', 'node-platform', 'fetch-requests', 'fetch-responses'].map((name) => `test/integration/${name}.test.ts`),
+  'test/frameworks/quick',
+];
 
 async function testRelease(release) {
   console.log(bold(release));

@@ -8,12 +8,18 @@ describe('the response of a fetch handler', () => {
   const get = (path: string) => server.get(`/fetch-responses/${path}`);
 
   it.each([
-    ['text', 'text \u00e9', 'text/plain;charset=UTF-8', 7], ['bytes', 'bytes', undefined, 5], ['blob', 'blob', 'text/x-blob', 4],
+    ['text', 'text \u00e9', 'text/plain;charset=UTF-8', 7], ['bytes', 'bytes', undefined, 5],
     ['params', 'a=1&b=%C3%A9', 'application/x-www-form-urlencoded;charset=UTF-8', 12], ['length', 'abcdef', undefined, 6],
   ])('has %s as body, and its length', async (name, text, type, length) => {
     const response = await get(name);
     expect(response.status).toBe(200);
     expect([response.text, response.headers['content-type'], response.headers['content-length']]).toEqual([text, type, String(length)]);
+  });
+
+  // Its bytes may be read by another thread, so that later versions of Node do not have them at once.
+  it('may be a blob', async () => {
+    const response = await get('blob');
+    expect([response.status, response.text, response.headers['content-type'], response.complete]).toEqual([200, 'blob', 'text/x-blob', true]);
   });
 
   it.each([['stream', 'one two three'], ['transformed', 'ab']])('may be a %s', async (name, text) => {
