@@ -293,7 +293,8 @@ void Group::tick(Clock::time_point now) {
 }
 
 void Group::check_scripts_locked(Clock::time_point now) {
-  if (!current_ready_ || next_) return;
+  const bool paused = restart_due_ && !current_;
+  if ((!current_ready_ && !paused) || next_) return;
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
   for (auto& [path, script] : scripts_) {
     if (!script.reloading) continue;
@@ -308,8 +309,12 @@ void Group::check_scripts_locked(Clock::time_point now) {
       next_check_ = now;
       continue;
     }
-    start_next_locked((path + " changed").c_str());
-    return;
+    const std::string why = path + " changed";
+    if (!paused) return start_next_locked(why.c_str());
+    // Who corrects a script that crashes need not wait until the pause is over.
+    log(exchange::kLogInfo, "NWSGI3010 application group '" + name_ + "': " + why + "; starting a fresh environment");
+    crashes_ = 0;
+    return start_current_locked();
   }
 }
 

@@ -1,7 +1,7 @@
 // A fault stays in its application: that application is started afresh, the child and the others do not notice.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { sleep, useServer, waitFor, type HttpdServer, type HttpResponse } from './harness/index.js';
+import { sleep, useServer, waitFor, type HttpdServer, type HttpResponse, withServer } from './harness/index.js';
 
 interface Answer {
   pid: number;
@@ -130,6 +130,17 @@ describe('an application that ends again and again', () => {
 
       server.writeApp('faults/repaired', '');
       await waitFor('the repaired application', async () => (await server.get('/exits-at-first-request')).status === 200, 15_000, 200);
+    });
+  });
+
+  it('is started at once when its script changes during a pause', async () => {
+    await withServer({ directives: (s) => `WSGIScriptAlias / ${s.writeApp('crashes.cjs', 'process.exit(1);')}` }, async (s) => {
+      expect((await s.get('/')).status).toBe(500);
+      await s.expectLog(/crashes in a row; the next start is in 4 s/, { milliseconds: 15_000 });
+      s.writeApp('crashes.cjs', "require('http').createServer((req, res) => res.end('repaired')).listen(80);");
+      const begin = performance.now();
+      await waitFor('the repaired application', async () => (await s.get('/')).text === 'repaired', 15_000, 50);
+      expect(performance.now() - begin).toBeLessThan(2500);
     });
   });
 
