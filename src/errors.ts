@@ -115,6 +115,12 @@ export const Problem = {
     'The call throws an error with the code ERR_WORKER_UNSUPPORTED_OPERATION.',
     'Leave the call out; User and Group of Apache say who runs applications.',
   ),
+  rawBytes: entry(
+    'NWSGI2111', 'error', 'The application wrote to the socket of a request',
+    'It called write() or end() of req.socket before or instead of the response. The connection belongs to Apache, which may carry other requests on it.',
+    'Status 500.',
+    'Answer with the response object. Protocols of one\'s own begin with a request to upgrade, in an "upgrade" listener.',
+  ),
   applicationFailed: entry(
     'NWSGI2201', 'error', 'The application threw an exception',
     'An exception left the callable, or the iterable it returned, before anything was sent.',
@@ -350,7 +356,7 @@ export function stackOf(error: unknown): string {
 /** Errors of the gateway whose stack shows nothing but the gateway. */
 const WITHOUT_STACK: ReadonlySet<CatalogueEntry> = new Set([
   Problem.scriptMissing, Problem.callableMissing, Problem.nothingToServe, Problem.misfit, Problem.notListening, Problem.typeScriptFailed,
-  Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
+  Problem.rawBytes, Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
   Problem.badRecord, Problem.clientGone, Problem.noResponse, Problem.badResponse, Problem.usedResponse, Problem.wrongLength,
 ]);
 

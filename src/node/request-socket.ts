@@ -4,6 +4,7 @@
  * blocks; reading is switched on and off by resume() and pause(), as IncomingMessage does.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { NwsgiError, Problem } from '../errors.js';
 import { Flow } from '../exchange.js';
 import { ReadEnd, ReadPending } from '../native.js';
 import type { RequestHead } from '../request-head.js';
@@ -228,7 +229,8 @@ export class RequestSocket extends ClientSocket {
 
   /** Bytes that are no HTTP response of `res`: only a connection of its own could carry them. */
   #refuseRaw(): void {
-    this.destroy(new Error('bytes written to the socket of a request cannot be sent: use the response, or an "upgrade"'));
+    this.exchange.fail(new NwsgiError(Problem.rawBytes, 'bytes of the socket cannot be sent'));
+    this.destroy();
   }
 
   /** The server ends an exchange as a whole: a body that the application is still reading keeps it open for a moment. */

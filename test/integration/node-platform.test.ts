@@ -33,6 +33,7 @@ describe('a Node application', () => {
         descriptors: program(`{ sync: [fs.writeSync(1, 'one, by its number\\n'), fs.writeSync(2, Buffer.from('<two>\\n'), 1, 3), fs.writeSync(2, '\\n'), fs.writevSync(1, [Buffer.from('thr'), Buffer.from('ee\\n')])],
           callback: await new Promise((done) => fs.write(1, 'f\u00fcnf\\n', null, 'utf8', (...told) => done(told))), promise: await util.promisify(fs.write)(1, Buffer.from('six\\n')),
           stream: await new Promise((done) => fs.createWriteStream('', { fd: 1, autoClose: false }).end('seven\\n', () => done('finished'))) }`, "const util = require('util');"),
+        raw: "require('http').createServer((req) => req.socket[req.url.slice(1)]('HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi')).listen(80);",
         forks: "const cluster = require('cluster'); if (cluster.isPrimary) cluster.fork(); else require('http').createServer().listen(80);",
       };
       return [
@@ -82,6 +83,13 @@ describe('a Node application', () => {
     const lines = server.log().split('\n');
     const levelOf = (text: string): string | undefined => /\[nwsgi:(\w+)\]/.exec(lines.find((line) => line.endsWith(` ${text}`)) ?? '')?.[1];
     expect(['one, by its number', 'two', 'three', 'six', 'seven'].map(levelOf)).toEqual(['notice', 'error', 'notice', 'notice', 'notice']);
+  });
+
+  it.each(['write', 'end'])('that uses %s() of the socket of a request learns what to do', async (method) => {
+    const since = server.mark();
+    expect((await server.get(`/raw/${method}`)).status).toBe(500);
+    await server.expectLog(/NWSGI2111[^\n]*\. Answer with the response object/, { since });
+    expect(server.log(since)).not.toMatch(/NWSGI2401|NWSGI3004|NWSGI1212/);
   });
 
   it('cannot change the user of the server, and learns why', async () => {
