@@ -3,6 +3,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Application, Incoming } from './application.js';
 import type { LoadOutcome, LoadWishes } from './app-loader.js';
 import { logText, Problem, problemOf } from './errors.js';
+import type { CatalogueEntry } from './errors.js';
 import { Exchange } from './exchange.js';
 import { LiveExchanges } from './live-exchanges.js';
 import { ENVELOPE_STRIDE, Event, LogLevel } from './native.js';
@@ -18,6 +19,9 @@ const MANUAL = { requireManualDestroy: true } as const;
 /** Room for the records and envelopes of one turn (see NativeBridge.attach). */
 const RECORD_BYTES = 256 * 1024;
 const ENVELOPES = 64;
+
+/** How many requests one log line names. */
+const MOST_DESCRIBED = 3;
 
 /** What finds the application for a target; AppLoader. */
 export interface Loader {
@@ -68,6 +72,20 @@ export class Dispatcher {
     return new Promise((resolve) => {
       this.#idle = resolve;
     });
+  }
+
+  /** The requests in progress, for log lines of what may belong to one of them. */
+  describe(): string {
+    const awaited = [...this.#live.values()].filter(({ upgraded }) => !upgraded);
+    const places = awaited.slice(0, MOST_DESCRIBED).map((exchange) => exchange.where());
+    if (awaited.length === 0) return 'outside of any request';
+    const more = awaited.length > MOST_DESCRIBED ? ` and ${awaited.length - MOST_DESCRIBED} more` : '';
+    return `in progress: ${places.join('; ')}${more}`;
+  }
+
+  /** `error` ends the environment: developers see it in the browser. */
+  showError(problem: CatalogueEntry, error: unknown): void {
+    for (const exchange of this.#live.values()) exchange.showError(problem, error);
   }
 
   /** From now on `application` gets the requests whose record begins with the target `key`. */

@@ -112,7 +112,7 @@ function places({ place, environ }: PageInput): string[] {
 
 function versions(environ: PageInput['environ']): string {
   const server = text(environ, 'SERVER_SOFTWARE') || 'unknown server';
-  return `nwsgi ${text(environ, 'nwsgi.version') || '?'} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${server}`;
+  return `${`nwsgi ${text(environ, 'nwsgi.version')}`.trim()} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${server}`;
 }
 
 /** A mark below the column of the error; undefined when it is not known or not visible. */

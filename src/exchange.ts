@@ -186,6 +186,14 @@ export class Exchange implements Instructions {
     }
   }
 
+  /** Sends the page for developers, if there is to be one and nothing was sent yet. */
+  showError(problem: CatalogueEntry, error: unknown): void {
+    if (!this.developmentPage || this.headSent || this.ended || this.aborted) return;
+    this.ended = true;
+    this.headSent = true;
+    this.#sendPage(problem, error, 500);
+  }
+
   #sendPage(problem: CatalogueEntry, error: unknown, status: number): void {
     let page;
     try {

@@ -4,7 +4,7 @@ import { Dispatcher } from './dispatcher.js';
 import { prepareGlobals } from './fetch/globals.js';
 import type { BridgeConfig, NativeBridge } from './native.js';
 import { scriptEntry } from './platform/enter-script.js';
-import { setUpProcess } from './platform/process-setup.js';
+import { reportUncaught, setUpProcess } from './platform/process-setup.js';
 import { NodeScripts } from './node/scripts.js';
 import { stop } from './stop.js';
 
@@ -15,6 +15,7 @@ export async function start(bridge: NativeBridge): Promise<void> {
   const nodeScripts = new NodeScripts(bridge);
   const loader = new AppLoader(bridge, config.version, nodeScripts, scriptEntry(bridge, config));
   const dispatcher = new Dispatcher(bridge, loader);
+  reportUncaught(bridge, dispatcher);
   bridge.onStop((reason, milliseconds) => {
     void stop(bridge, dispatcher, nodeScripts.listeners, output, reason, milliseconds).finally(() => bridge.stopped());
   });

@@ -5,6 +5,7 @@
 import { Writable } from 'node:stream';
 import { LineBuffer } from '../wsgi/error-stream.js';
 import { logText, Problem } from '../errors.js';
+import type { CatalogueEntry } from '../errors.js';
 import { LogLevel } from '../native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge } from '../native.js';
 import { explainCluster } from './cluster.js';
@@ -16,6 +17,12 @@ import { shareEnvironmentWithWorkers } from './worker-environment.js';
 /** What ends when the environment does. */
 export interface ProcessOutput {
   flush(): void;
+}
+
+export interface RequestsInProgress {
+  /** For log lines: which ones there are. */
+  describe(): string;
+  showError(problem: CatalogueEntry, error: unknown): void;
 }
 
 export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): ProcessOutput {
@@ -34,7 +41,6 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
   const out = redirect('stdout', bridge, LogLevel.notice);
   const err = redirect('stderr', bridge, LogLevel.error);
   printDescriptors(new Map([[1, (text) => out.write(text)], [2, (text) => err.write(text)]]));
-  reportUncaught(bridge);
   return {
     flush() {
       out.flush();
@@ -70,12 +76,16 @@ function redirect(name: 'stdout' | 'stderr', bridge: NativeBridge, level: LogLev
   return lines;
 }
 
-/** The monitor sees the error without taking part in its handling, so that an application's own handlers still decide. */
-function reportUncaught(bridge: NativeBridge): void {
+/**
+ * The monitor sees the error without taking part in its handling, so that an application's own handlers still decide. `requests`
+ * are told what ends the environment.
+ */
+export function reportUncaught(bridge: NativeBridge, requests: RequestsInProgress): void {
   process.on('uncaughtExceptionMonitor', (error: unknown, origin: string) => {
     if (process.listenerCount('uncaughtException') > 0) return;
     const problem = origin === 'unhandledRejection' ? Problem.unhandledRejection : Problem.uncaughtException;
-    bridge.log(0, LogLevel.critical, logText(problem, 'outside of any request', error));
+    bridge.log(0, LogLevel.critical, logText(problem, requests.describe(), error));
+    requests.showError(problem, error);
     // Ends the environment as Node would, but without its raw text on the server's stderr: the log has it all. Added only
     // now, so that applications never see a listener that is not theirs.
     process.once('uncaughtException', () => process.exit(1));

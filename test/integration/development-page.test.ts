@@ -1,6 +1,6 @@
 /** WSGIErrorPage Development: what a developer sees of an error. */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, head, useServer } from './harness/index.js';
+import { describeEachMpm, head, useServer, waitFor, withServer } from './harness/index.js';
 import { appsServer } from './support/mounts.js';
 
 describeEachMpm('the development page in every MPM', (mpm) => {
@@ -100,6 +100,20 @@ describe('the development page', () => {
     expect(response.status).toBe(status);
     expect(response.text).toMatch(first);
     expect(response.text).toMatch(second);
+  });
+
+  it.each([
+    ['an exception in a timer', 'timer', 'NWSGI2401', "(req, res) => setTimeout(() => { throw new Error('nobody catches this'); })"],
+    ['a rejection', 'rejection', 'NWSGI2402', "async (req, res) => { throw new Error('nobody catches this'); }"],
+  ])('shows %s that ends the environment; the log names the request', async (_title, name, code, handler) => {
+    await withServer({ directives: (s) => ['WSGIErrorPage Development', `WSGIScriptAlias / ${s.writeApp(`${name}.cjs`, `require('http').createServer(\n${handler}).listen(80);`)}`] }, async (s) => {
+      const response = await s.get('/some/page');
+      expect(response.status).toBe(500);
+      expect(response.text).toContain(code);
+      expect(response.text).toMatch(/<h1>Error: nobody catches this<\/h1>[^]*class="hit">\s*2\s/);
+      await s.expectLog(new RegExp(`${code}[^\\n]*nobody catches this \\(in progress: script [^\\n]*${name}\\.cjs, GET /some/page\\)\\.`));
+      expect(await waitFor('the next environment', async () => (await s.get('/other')).status)).toBe(500);
+    });
   });
 
   it('shows the causes of an error', async () => {
