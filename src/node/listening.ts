@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { logText, Problem } from '../errors.js';
 import { LogLevel } from '../native.js';
 import type { NativeBridge } from '../native.js';
+import { addConnection, destroyConnections, noConnections, removeConnection } from './connections.js';
 
 /** A server of the application that listens, as it believes. */
 export interface Listener {
@@ -41,13 +42,6 @@ type InternalServer = net.Server & ServerInternals;
 type Where = [address: string | null, port: number | null, addressType: number | null];
 type SetUpHandle = (this: InternalServer, ...args: [...Where, backlog?: number, fd?: number, flags?: number]) => void;
 
-const kServer = Symbol('nwsgi.server');
-/** A socket remembers whose connection it is. */
-type ConnectedSocket = Duplex & { [kServer]?: InternalServer };
-
-/** The connections that Apache gave to servers. */
-const connected = new Set<ConnectedSocket>();
-let whenNoneConnected: (() => void) | undefined;
 
 const FIRST_EPHEMERAL_PORT = 49152;
 const UNSPECIFIED = new Set(['::', '0.0.0.0']);
@@ -181,7 +175,6 @@ export class Listeners {
    */
   connect(server: net.Server, socket: Duplex): boolean {
     const internal = server as InternalServer;
-    const connection = socket as ConnectedSocket;
     // One that does not listen cannot be closed: it has no connections to count, and would tell of its 'close'.
     const counts = internal._handle !== null;
     if (counts && internal.maxConnections > 0 && internal._connections >= internal.maxConnections) {
@@ -190,8 +183,7 @@ export class Listeners {
       return false;
     }
     if (counts) internal._connections += 1;
-    connection[kServer] = internal;
-    connected.add(connection);
+    addConnection(socket, server);
     socket.on('close', counts ? disconnect : forget);
     return true;
   }
@@ -205,15 +197,13 @@ export class Listeners {
         this.#bridge.log(0, LogLevel.error, logText(Problem.exitFailed, `close() of a server of ${owner}`, error));
       }
     }
-    if (connected.size > 0) await new Promise<void>((resolve) => {
-      whenNoneConnected = resolve;
-    });
+    await noConnections();
     // The servers tell of their 'close' in between.
     await new Promise((resolve) => setImmediate(resolve));
   }
 
   closeConnections(): void {
-    for (const socket of [...connected]) socket.destroy();
+    destroyConnections();
   }
 
   /** Returns the place to name to Node's own code, which finds the handle there and goes on from it. */
@@ -268,14 +258,12 @@ export class Listeners {
   }
 }
 
-function forget(this: ConnectedSocket): void {
-  connected.delete(this);
-  if (connected.size === 0) whenNoneConnected?.();
+function forget(this: Duplex): void {
+  removeConnection(this);
 }
 
-function disconnect(this: ConnectedSocket): void {
-  forget.call(this);
-  const server = this[kServer] as InternalServer;
+function disconnect(this: Duplex): void {
+  const server = removeConnection(this) as InternalServer;
   server._connections -= 1;
   server._emitCloseIfDrained();
 }
@@ -290,7 +278,7 @@ function closeSocketsWith(prototype: object): void {
   owner.closeAllConnections = Object.assign(
     function closeAllConnections(this: InternalServer) {
       original.call(this);
-      for (const socket of [...connected]) if (socket[kServer] === this) socket.destroy();
+      destroyConnections(this);
     },
     { nwsgi: true as const },
   );

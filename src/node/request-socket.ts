@@ -70,9 +70,17 @@ export class RequestSocket extends ClientSocket {
 
   constructor(exchange: NodeExchange, head: RequestHead) {
     super(exchange, head);
-    this.on('drain', onDrain);
-    this.on('timeout', onTimeout);
-    this.on('error', ignore);
+  }
+
+  /**
+   * What a server of Node has as listeners on each of its connections, without the cost of adding them for each request.
+   * Errors that nobody listens for end here: the close of the connection tells of them.
+   */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'drain') this.#drained();
+    else if (event === 'timeout') this.#timedOut();
+    else if (event === 'error' && this.listenerCount('error') === 0) return false;
+    return super.emit(event as 'error', ...(args as [Error]));
   }
 
   // ---- the request body ----
@@ -257,6 +265,22 @@ export class RequestSocket extends ClientSocket {
     if (this.exchange.aborted && !this.destroyed) this.destroy();
   }
 
+  #drained(): void {
+    const res = this._httpMessage as (ServerResponse & ResponseInternals) | null;
+    if (res === null || res.writableEnded || !res[kNeedDrain]) return;
+    res[kNeedDrain] = false;
+    res.emit('drain');
+  }
+
+  /** As in a server of Node: whoever listens for the time-out deals with it, else the connection is closed. */
+  #timedOut(): void {
+    const { req, _httpMessage: res } = this;
+    const byRequest = !req.complete && req.emit('timeout', this);
+    const byResponse = res?.emit('timeout', this) === true;
+    const byServer = (this as unknown as { server: NodeJS.EventEmitter }).server.emit('timeout', this);
+    if (!byRequest && !byResponse && !byServer) this.destroy();
+  }
+
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const { exchange } = this;
     exchange.onBody = undefined;
@@ -270,22 +294,3 @@ export class RequestSocket extends ClientSocket {
 function flush(socket: RequestSocket): void {
   socket.flush();
 }
-
-function ignore(): void {}
-
-function onDrain(this: RequestSocket): void {
-  const res = this._httpMessage as (ServerResponse & ResponseInternals) | null;
-  if (res === null || res.writableEnded || !res[kNeedDrain]) return;
-  res[kNeedDrain] = false;
-  res.emit('drain');
-}
-
-/** As in a server of Node: whoever listens for the time-out deals with it, else the connection is closed. */
-function onTimeout(this: RequestSocket): void {
-  const { req, _httpMessage: res } = this;
-  const byRequest = !req.complete && req.emit('timeout', this);
-  const byResponse = res?.emit('timeout', this) === true;
-  const byServer = (this as unknown as { server: NodeJS.EventEmitter }).server.emit('timeout', this);
-  if (!byRequest && !byResponse && !byServer) this.destroy();
-}
-
