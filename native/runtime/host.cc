@@ -1,6 +1,7 @@
 #include "runtime/host.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -31,12 +32,21 @@ std::string find_node() {
   return {};
 }
 
+// httpd that has detached from its terminal has /dev/null there: what child processes and worker threads of applications
+// print would be lost. It joins the error log, unless somebody gave it a meaning (-D FOREGROUND in a container).
+void keep_standard_output() {
+  struct stat output {}, null {};
+  if (::fstat(STDOUT_FILENO, &output) != 0 || ::stat("/dev/null", &null) != 0) return;
+  if (S_ISCHR(output.st_mode) && output.st_rdev == null.st_rdev) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
 }  // namespace
 
 Host* Host::start(const exchange::HostOptions& options, const exchange::ServerServices& services,
                   exchange::Failure* error) {
   std::unique_ptr<Platform> platform = Platform::start(options.node_options, error);
   if (!platform) return nullptr;
+  keep_standard_output();
   return new Host(std::move(platform), options, services);
 }
 

@@ -51,3 +51,18 @@ it('a child process that outlives the server keeps no port of it', async () => {
     }
   });
 });
+
+it('what children and threads print is not lost when httpd has detached from its terminal', async () => {
+  const source = `
+const { spawnSync } = require('child_process');
+const { Worker } = require('worker_threads');
+require('http').createServer((req, res) => {
+  spawnSync('echo', ['printed by a child'], { stdio: 'inherit' });
+  new Worker("require('fs').writeSync(1, 'printed by a thread\\\\n')", { eval: true }).on('exit', () => res.end());
+}).listen(80);`;
+  await withServer({ detached: true, directives: (s) => `WSGIScriptAlias / ${s.writeApp('prints.cjs', source)}` }, async (s) => {
+    expect((await s.get('/')).status).toBe(200);
+    await s.expectLog(/^printed by a child\n/m);
+    await s.expectLog(/^printed by a thread\n/m);
+  });
+});

@@ -38,6 +38,8 @@ export interface ServerOptions<S> {
   logLevel?: string;
   /** A child may end by a signal (its crash is what the test is about). */
   crashAllowed?: boolean;
+  /** Standard output is /dev/null, as after httpd has detached from its terminal. */
+  detached?: boolean;
 }
 
 export const modulesFolder = '/usr/lib/apache2/modules';

@@ -347,7 +347,7 @@ export class HttpdServer {
       detached: true,
       cwd: '/',
       env: this.#environment(),
-      stdio: ['ignore', terminal, terminal],
+      stdio: ['ignore', this.options.detached === true ? 'ignore' : terminal, terminal],
     });
     closeSync(terminal);
     this.#process = child;
