@@ -71,11 +71,11 @@ export const Problem = {
     'NWSGI2103', 'error', 'The script does not export the application callable',
     'The export is missing, has another name, or is not a function (a class cannot be called either).',
     'Status 500.',
-    'Export a function of that name, e.g. `export function application(environ, startResponse)`, or set WSGICallableObject to the name that the script exports.',
+    'Export a function of that name, e.g. `export function application(environ, startResponse)`, or set WSGICallableObject to the name that the script exports. A Node application calls listen(), or exports its handler by default.',
   ),
   typeScriptFailed: entry(
     'NWSGI2104', 'error', 'A TypeScript file could not be converted',
-    'A syntax error, or a syntax that only the TypeScript compiler knows (decorators with metadata, for instance).',
+    'A syntax error, or a syntax that only the TypeScript compiler knows.',
     'Status 500 for all requests that wait for the script.',
     'Correct the file, or compile it with tsc and serve the JavaScript file.',
   ),

@@ -27,14 +27,15 @@ export type Found =
 type Callable = (...args: never[]) => unknown;
 
 /** What `target` asks for among the exports of the script; `listens` when a server of it has been taken over. */
-export function recognise(exports: ScriptExports, { script, callable, type }: Target, listens: boolean): Found {
+export function recognise(exports: ScriptExports, target: Target, listens: boolean): Found {
+  const { callable, type } = target;
   const { named, fallback } = exports;
   const found = findCallable(exports, callable);
   if (type === 'auto' || type === 'wsgi') {
     const isWsgi = isCallable(found) && (type === 'wsgi' || !(listens && isFrameworkFunction(found)));
     if (isWsgi) return { kind: 'wsgi', callable: found as unknown as WsgiApplication };
     // Whoever names the callable wants that one and none that is found.
-    if (type === 'wsgi' || callable !== USUAL_CALLABLE) return nothing(exports, script, callable, found);
+    if (type === 'wsgi' || callable !== USUAL_CALLABLE) return nothing(exports, target, found);
   }
   if (type !== 'node') {
     const handler = [found, fallback, named].find(hasFetch) ?? (type === 'fetch' ? fetchFunction(found, fallback) : undefined);
@@ -45,7 +46,7 @@ export function recognise(exports: ScriptExports, { script, callable, type }: Ta
     const handler = type === 'node' && isCallable(found) ? found : fallback;
     if (isCallable(handler)) return { kind: 'handler', handler: handler as unknown as RequestListener };
   }
-  return nothing(exports, script, callable, found);
+  return nothing(exports, target, found);
 }
 
 /** The named export, or that of the default export: what `module.exports = { application }` becomes when imported. */
@@ -89,8 +90,9 @@ function isFrameworkFunction(value: Callable): boolean {
 
 // ---- what is said of exports that cannot be used ----
 
-function nothing({ named, fallback }: ScriptExports, script: string, callable: string, found: unknown): Found {
-  const advice = [found, fallback].map((value) => adviceFor(value)).find((text) => text !== undefined);
+function nothing({ named, fallback }: ScriptExports, { script, callable, type }: Target, found: unknown): Found {
+  const byName = type === 'wsgi' || callable !== USUAL_CALLABLE ? undefined : adviceByName(named);
+  const advice = [found, fallback].map((value) => adviceFor(value)).find((text) => text !== undefined) ?? byName;
   if (advice !== undefined) return { kind: 'nothing', error: new NwsgiTypeError(Problem.misfit, `${script} exports ${advice}`) };
   const names = exportedNames(named, fallback);
   if (found === undefined && names.length === 0) {
@@ -110,6 +112,17 @@ function exportedNames(named: Record<string, unknown>, fallback: unknown): strin
   const isPlain = (fallback as unknown) === named && typeof fallback === 'object';
   if (names.length > 0 || fallback === undefined || isPlain) return names;
   return [show(fallback)];
+}
+
+/** An application that is there, but under a name of its own. */
+function adviceByName(named: Record<string, unknown>): string | undefined {
+  for (const [name, value] of Object.entries(named)) {
+    if (hasFetch(value)) return `an object with fetch() as ${show(name)}; export it by default`;
+    if (isCallable(value) && isFrameworkFunction(value)) return `an application as ${show(name)}; export it by default, or call its listen()`;
+    const advice = adviceFor(value);
+    if (advice !== undefined && typeof value === 'object') return `as ${show(name)} ${advice}`;
+  }
+  return undefined;
 }
 
 /** What an export is that cannot be called, and what would work. */

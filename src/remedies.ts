@@ -16,14 +16,17 @@ export function remedyFor(problem: CatalogueEntry, error: unknown): string {
 
 function adviceFor(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
-  const { code, path, message } = error as { code?: unknown; path?: unknown; message?: unknown };
+  const { name, code, path, message, stack } = error as Readonly<Record<string, unknown>>;
+  if (name === 'SyntaxError' && (/^Unexpected token '<'/.test(String(message)) || (/^Invalid or unexpected token/.test(String(message)) && /\.[cm]?ts:\d+/.test(String(stack))))) {
+    return 'JSX and decorators have to be compiled (tsc, a bundler): point to the result.';
+  }
   if ((code === 'EACCES' || code === 'EPERM') && typeof path === 'string') {
     return `The server runs applications as the user ${user()}: let that user have ${resolve(path)} (owner and permissions, also of the folders above it).`;
   }
   if ((code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') && typeof message === 'string') {
-    const name = /^Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1];
+    const missing = /^Cannot find (?:module|package) '([^']+)'/.exec(message)?.[1];
     // A path is no package: a file is missing or has another name.
-    if (name !== undefined && !/^(?:[./#]|file:)/.test(name)) return `Install the packages in the application's folder (\`npm install\`; \`npm install ${name}\` if its package.json lacks it).`;
+    if (missing !== undefined && !/^(?:[./#]|file:)/.test(missing)) return `Install the packages in the application's folder (\`npm install\`; \`npm install ${missing}\` if its package.json lacks it).`;
   }
   return undefined;
 }
