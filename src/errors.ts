@@ -44,8 +44,8 @@ export const Problem = {
     'Read the error that follows the code; reinstall nwsgi if a module of it was not found.',
   ),
   preloadFailed: entry(
-    'NWSGI2003', 'error', 'A preloaded script did not load',
-    'A script named by WSGIImportScript or by a preloading WSGIScriptAlias failed.',
+    'NWSGI2003', 'error', 'A script did not load when its environment was started',
+    'A script that is loaded before its first request failed: one of WSGIImportScript or of a mount with both groups, or the new version of a changed script.',
     'The environment serves its other scripts; requests for this one get status 500.',
     'Correct the script; the log line before this one has the reason.',
   ),
