@@ -68,8 +68,8 @@ export class RequestSocket extends ClientSocket {
 
   declare readonly exchange: NodeExchange;
 
-  constructor(exchange: NodeExchange, head: RequestHead) {
-    super(exchange, head);
+  constructor(exchange: NodeExchange, head: RequestHead, highWaterMark?: number) {
+    super(exchange, head, highWaterMark);
   }
 
   /**

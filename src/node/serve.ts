@@ -5,7 +5,7 @@
 import diagnostics from 'node:diagnostics_channel';
 import http from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import type { RequestHead } from '../request-head.js';
 import type { NodeExchange } from './exchange.js';
 import { kDetachAbortSignal, kUniqueHeaders, requestClass, responseClass } from './internals.js';
@@ -25,7 +25,7 @@ type ServerInternals = Record<symbol, unknown> & { rejectNonStandardBodyWrites?:
 /** `connect` is told of the socket first; when it says no, the request is refused. */
 export function serve(exchange: NodeExchange, server: Server, connect: (socket: Duplex) => boolean): void {
   const internals = server as unknown as ServerInternals;
-  const socket = new RequestSocket(exchange, exchange.request);
+  const socket = new RequestSocket(exchange, exchange.request, chosenHighWaterMark(server));
   (socket as unknown as { server: Server }).server = server;
   const req = new (requestClass(server) as RequestClass)(socket);
   fillRequest(req, exchange.request);
@@ -56,6 +56,14 @@ export function serve(exchange: NodeExchange, server: Server, connect: (socket: 
   }
   // The end of a request without a body is told after the request, as by a parser.
   if (!exchange.hasBody) socket.endBody();
+}
+
+const USUAL_HIGH_WATER_MARK = new Duplex().writableHighWaterMark;
+
+/** The server's option `highWaterMark`, of which request and response learn from their socket. */
+function chosenHighWaterMark(server: Server): number | undefined {
+  const { highWaterMark } = server as Server & { highWaterMark?: number };
+  return highWaterMark === USUAL_HIGH_WATER_MARK ? undefined : highWaterMark;
 }
 
 /** Everything of the request's head. */

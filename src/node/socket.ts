@@ -42,8 +42,9 @@ export class ClientSocket extends UnconnectedSocket {
   received = 0;
   sent = 0;
 
-  constructor(exchange: Exchange, head: RequestHead) {
-    super(STREAM_OPTIONS);
+  /** `highWaterMark` where it is not that of all streams. */
+  constructor(exchange: Exchange, head: RequestHead, highWaterMark?: number) {
+    super(highWaterMark === undefined ? STREAM_OPTIONS : { ...STREAM_OPTIONS, highWaterMark });
     const fields = this as unknown as SocketFields;
     fields.connecting = false;
     fields._hadError = false;

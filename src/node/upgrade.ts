@@ -76,12 +76,13 @@ function requestOn(socket: ClientSocket, exchange: NodeExchange, server: Server)
 export class UpgradeSocket extends ClientSocket {
   /** The server that got the request, as Node's own sockets have it. */
   server: Server | undefined;
+  /** As after an upgrade in Node. */
+  readonly parser = null;
 
   readonly #exchange: NodeExchange;
   #stage: (typeof Stage)[keyof typeof Stage] = Stage.Head;
   #head: Buffer = Buffer.alloc(0);
   #body = new RawBody('close');
-  #readWanted = false;
   #reading = false;
   #readEnded = false;
   #left = false;
@@ -192,11 +193,11 @@ export class UpgradeSocket extends ClientSocket {
     exchange.headSent = true;
     exchange.becomeUpgraded();
     if (exchange.bridge.upgrade(exchange.handle, head.packed) === OVER) exchange.abort();
-    else if (this.#readWanted) this.#pump();
+    // Read ahead, like any socket: the client's end is told although nobody reads.
+    else this.#pump();
   }
 
   override _read(): void {
-    this.#readWanted = true;
     if (this.#stage === Stage.Tunnel) this.#pump();
   }
 
@@ -212,7 +213,6 @@ export class UpgradeSocket extends ClientSocket {
         countStreamed(got.byteLength);
         this.count(got.byteLength, 0);
         more = this.push(got);
-        this.#readWanted = more;
       } else {
         more = false;
         this.#noBytes(got);
@@ -228,6 +228,7 @@ export class UpgradeSocket extends ClientSocket {
     } else if (got === ReadEnd) {
       this.#readEnded = true;
       this.push(null);
+      this.read(0);
     } else if (!exchange.aborted) {
       this.destroy(reset());
     }

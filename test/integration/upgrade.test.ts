@@ -70,6 +70,12 @@ describeEachMpm('upgraded connections', (mpm) => {
     client.close();
   });
 
+  it("N-346 an application that reads nothing is told of the client's end", async () => {
+    const { socket } = await upgrade(server, '/node/deaf');
+    socket.end();
+    expect(await readAll(socket)).toBe('goodbye');
+  });
+
   it.each([['TCP', 0], ['TLS', 1]])('N-306 destroying the socket ends the connection at once over %s', async (_, host) => {
     const { socket } = await upgrade(server, '/node/drop', { host });
     socket.on('error', () => {});
