@@ -131,6 +131,8 @@ const sizes = ['ServerLimit 1', 'StartServers 1', 'ThreadsPerChild 96', 'ThreadL
 const asNodeDoes = [
   'AllowEncodedSlashes NoDecode',
   'MergeSlashes Off',
+  'H2Push Off',
+  'H2EarlyHints On',
   'LimitRequestFields 2000',
   'LimitRequestFieldSize 16380',
   'LimitRequestLine 16380',
