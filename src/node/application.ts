@@ -59,12 +59,5 @@ export class NodeKind implements Application {
 
 /** A server for a handler that the script exports: it never listens, and is given to {@link NodeKind} as a Listener. */
 export function serverFor(handler: (req: http.IncomingMessage, res: http.ServerResponse) => unknown): http.Server {
-  return http.createServer((req, res) => {
-    const outcome = handler(req, res);
-    if (isThenable(outcome)) outcome.then(undefined, (error: unknown) => NodeExchange.of(req)?.handlerFailed(error));
-  });
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return http.createServer((req, res) => handler(req, res));
 }

@@ -22,6 +22,8 @@ const kIncomingMessage = symbolOf(probeServer, 'IncomingMessage');
 const kServerResponse = symbolOf(probeServer, 'ServerResponse');
 /** On a server and its responses: header names that are never repeated. */
 export const kUniqueHeaders = symbolOf(probeServer, 'kUniqueHeaders');
+/** On an event emitter: promises that listeners return are looked at. */
+export const kCapture = symbolOf(probeServer, 'kCapture');
 /** On a request, a method: `req.signal` shall not be aborted by the end of the connection any more (Node 24). */
 export const kDetachAbortSignal = symbolOf(http.IncomingMessage.prototype, 'kDetachAbortSignal');
 

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NwsgiError, Problem } from '../errors.js';
 import { Flow } from '../exchange.js';
+import type { FlowNumber } from '../exchange.js';
 import { ReadEnd, ReadPending } from '../native.js';
 import type { RequestHead } from '../request-head.js';
 import { countStreamed } from '../streamed-memory.js';
@@ -164,26 +165,12 @@ export class RequestSocket extends ClientSocket {
     if (!this.#flushing) return;
     this.#flushing = false;
     if (this.destroyed) return;
-    const { exchange, res } = this;
-    const head = this.#takeHead();
-    const body = this.#takeBody();
-    const last = this.#complete && this.writableLength === this.#writing;
-    let flow: number = Flow.Continue;
-    if (last && head !== undefined && body.length < 2 && res._trailer === '' && this.#mayEnd()) {
-      exchange.sendAll(head, body[0]);
-      this.#ended();
-    } else {
-      if (head !== undefined) exchange.sendHead(head);
-      for (const block of body) flow = exchange.send(block);
-      if (last) this.#end();
-    }
-    let sent = head === undefined ? 0 : head.length;
-    for (const block of body) sent += block.length;
-    this.count(0, sent);
+    const flow = this.#send();
     const done = this.#done;
     this.#done = undefined;
     if (done === undefined) return;
-    if (flow === Flow.Pause && !res.writableEnded) {
+    const { exchange } = this;
+    if (flow === Flow.Pause && !this.res.writableEnded) {
       exchange.onWritable = () => {
         exchange.onWritable = undefined;
         done();
@@ -191,6 +178,27 @@ export class RequestSocket extends ClientSocket {
     } else {
       process.nextTick(done);
     }
+  }
+
+  /** Hands over what is pending, and the end if nothing follows. */
+  #send(): FlowNumber {
+    const { exchange, res } = this;
+    const head = this.#takeHead();
+    const body = this.#takeBody();
+    const last = this.#complete && this.writableLength === this.#writing;
+    let sent = head === undefined ? 0 : head.length;
+    for (const block of body) sent += block.length;
+    this.count(0, sent);
+    if (last && head !== undefined && body.length < 2 && res._trailer === '' && this.#mayEnd()) {
+      exchange.sendAll(head, body[0]);
+      this.#ended();
+      return Flow.Continue;
+    }
+    let flow: FlowNumber = Flow.Continue;
+    if (head !== undefined) exchange.sendHead(head);
+    for (const block of body) flow = exchange.send(block);
+    if (last) this.#end();
+    return flow;
   }
 
   /** All that the response has was written: called from within end(). */
@@ -286,6 +294,9 @@ export class RequestSocket extends ClientSocket {
     exchange.onBody = undefined;
     exchange.onWritable = undefined;
     clearTimeout(this.#patience);
+    // As on a real socket, what was written before reaches the client.
+    if (this.#flushing && !exchange.ended && !exchange.aborted) this.#send();
+    this.#flushing = false;
     exchange.breakOff();
     super._destroy(error, done);
   }

@@ -9,6 +9,7 @@ import { Duplex } from 'node:stream';
 import type { RequestHead } from '../request-head.js';
 import type { NodeExchange } from './exchange.js';
 import { kDetachAbortSignal, kUniqueHeaders, requestClass, responseClass } from './internals.js';
+import { captureRejections } from './rejections.js';
 import { RequestSocket } from './request-socket.js';
 import type { ResponseInternals } from './request-socket.js';
 
@@ -49,6 +50,7 @@ export function serve(exchange: NodeExchange, server: Server, connect: (socket: 
   if (responseCreated.hasSubscribers) responseCreated.publish({ request: req, response: res });
   res.assignSocket(socket);
   res.on('finish', onFinish);
+  captureRejections(server);
   try {
     emitRequest(server, req, res);
   } catch (error) {

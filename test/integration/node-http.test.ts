@@ -291,10 +291,18 @@ describe.each([
       expect(seen).toEqual(ids.map((after) => ({ after })));
     });
 
-    it.runIf(inApache)('an exception of the handler costs its own request only', async () => {
-      const [failed, other] = await Promise.all([get('/throws'), get('/stream')]);
+    it('what was sent before socket.destroy() arrives', async () => {
+      const response = await get('/flush-destroy');
+      expect([response.status, response.text, response.complete]).toEqual([200, '', false]);
+    });
+
+    it.runIf(inApache).each([
+      ['an exception', '/throws', 'thrown by the handler'],
+      ['a rejected promise', '/rejects', 'rejected by the handler'],
+    ])('%s of the handler costs its own request only', async (_what, path, message) => {
+      const [failed, other] = await Promise.all([get(path), get('/stream')]);
       expect([failed.status, other.text]).toEqual([500, 'part 2\npart 1\npart 0\nend']);
-      expect(place.log()).toMatch(/NWSGI2201 .*thrown by the handler/);
+      expect(place.log()).toMatch(new RegExp(`NWSGI2201 .*${message}`));
       expect((await get('/hello')).text).toBe('hello');
     });
   });
