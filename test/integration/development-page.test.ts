@@ -104,7 +104,7 @@ describe('the development page', () => {
 
   it.each([
     ['an exception in a timer', 'timer', 'NWSGI2401', "(req, res) => setTimeout(() => { throw new Error('nobody catches this'); })"],
-    ['a rejection', 'rejection', 'NWSGI2402', "async (req, res) => { throw new Error('nobody catches this'); }"],
+    ['a rejection of a promise that nobody has', 'rejection', 'NWSGI2402', "(req, res) => void Promise.reject(new Error('nobody catches this'))"],
   ])('shows %s that ends the environment; the log names the request', async (_title, name, code, handler) => {
     await withServer({ directives: (s) => ['WSGIErrorPage Development', `WSGIScriptAlias / ${s.writeApp(`${name}.cjs`, `require('http').createServer(\n${handler}).listen(80);`)}`] }, async (s) => {
       const response = await s.get('/some/page');
