@@ -137,6 +137,11 @@ void Exchange::set_wake_fd_on_server(int fd) {
   if (has_work_locked()) notify(std::move(lock));
 }
 
+void Exchange::set_sink_on_server(Sink* sink) {
+  std::lock_guard lock(mutex_);
+  sink_ = sink;
+}
+
 void Exchange::output_written_on_server(size_t bytes) {
   std::lock_guard lock(mutex_);
   queued_bytes_ -= bytes < queued_bytes_ ? bytes : queued_bytes_;
@@ -161,6 +166,7 @@ void Exchange::finish_on_server() {
   std::lock_guard lock(mutex_);
   finished_ = true;
   wake_fd_ = -1;
+  sink_ = nullptr;
   dropped.swap(output_);
 }
 
@@ -338,8 +344,10 @@ void Exchange::notify(std::unique_lock<std::mutex> lock) {
     // An eventfd only fails to take a 1 when it is readable already.
     [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
   }
+  Sink* const sink = sink_;
   lock.unlock();
   if (waiting) work_ready_.notify_one();
+  if (sink != nullptr) sink->on_news(this);
 }
 
 // Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.

@@ -25,11 +25,11 @@
 #include <vector>
 
 #include "exchange/ref_counted.h"
+#include "exchange/server_leg.h"
 
 namespace nwsgi::exchange {
 
 class Mailbox;
-using Clock = std::chrono::steady_clock;
 
 // What the loop is told about an exchange; bits, coalesced until the loop's next turn.
 enum Event : uint32_t {
@@ -40,119 +40,51 @@ enum Event : uint32_t {
   kHasBody = 16,   // with kRequest: the request has a body (possibly empty, if chunked)
 };
 
-// Severity of a log line; the numbers are httpd's APLOG_* levels.
-enum LogLevel : uint8_t { kLogCritical = 2, kLogError = 3, kLogWarning = 4, kLogNotice = 5, kLogInfo = 6, kLogDebug = 7 };
-
-constexpr size_t kHighWater = 128 * 1024;
-constexpr size_t kLowWater = 32 * 1024;
-constexpr size_t kBodyWindow = 128 * 1024;
-
-// A block of response bytes, allocated with malloc() so that the server may hand it to an httpd heap bucket, which
-// frees it with free() on any thread.
-struct Chunk {
-  char* data = nullptr;
-  size_t size = 0;
-};
-
-struct OutputItem {
-  enum class Kind : uint8_t {
-    kHead,     // text = head for ResponseHead::parse(): "200 OK\nName:value\n…" or HTTP text, latin-1
-    kData,     // chunk; ownership moves to whoever took the item
-    kFile,     // fd (owned by the item), offset, length
-    kInterim,  // text = packed head of a 1xx response
-    kUpgrade,  // text = head of a 101 response; kData after it are raw bytes of the new protocol
-    kTrailers, // text = "Name:value\n…", what follows the body
-    kLog,      // text, level: one or more lines for the request's error log
-  };
-  Kind kind;
-  uint8_t level = 0;
-  Chunk chunk;
-  int fd = -1;
-  int64_t offset = 0;
-  int64_t length = 0;
-  std::string text;
-
-  explicit OutputItem(Kind k) : kind(k) {}
-  OutputItem(OutputItem&& other) noexcept;
-  OutputItem& operator=(OutputItem&& other) noexcept;
-  OutputItem(const OutputItem&) = delete;
-  ~OutputItem();  // frees the chunk, closes the descriptor
-  // Body bytes that this item stands for in the accounting (files and texts count as nothing).
-  size_t weight() const { return kind == Kind::kData ? chunk.size : 0; }
-};
-
-enum class End : uint8_t {
-  kOpen,      // the application has not finished
-  kComplete,  // all of the response was handed over
-  kAborted,   // the response is incomplete and has to look so to the client
-  kFailed,    // no head was sent: answer with failure().status
-};
-
-// Why an exchange ended without an answer of the application. `code` is a stable "NWSGInnnn" of docs/errors.md;
-// `message` says what happened, where and what to do. status is an HTTP status (500, 503, 504, …).
-struct Failure {
-  int status = 500;
-  std::string code;
-  std::string message;
-  // True when the party that failed the exchange has already written the message to the log.
-  bool logged = false;
-  // Seconds for a Retry-After header; 0 for none.
-  int retry_after = 0;
-};
-
-// The numbers are known to src/exchange.ts.
-enum class AbortReason : uint8_t { kNone, kClientGone, kTimeout, kServerStopping, kServerFault };
-
-// What the serving thread has to do next, taken under one lock.
-struct Work {
-  std::vector<OutputItem> output;
-  bool body_wanted = false;  // the application waits for body bytes and there is room for them
-  End end = End::kOpen;      // valid once output is empty or was taken together with the last item
-  bool any() const { return !output.empty() || body_wanted || end != End::kOpen; }
-};
-
 enum class ReadStatus : uint8_t { kData, kPending, kEnd, kError };
 struct BodyRead {
   ReadStatus status;
   std::string bytes;  // kData: the bytes; kError: the message
 };
 
-class Exchange : public RefCounted<Exchange> {
+class Exchange;
+
+// Told of news for the serving side instead of a waiting thread: for a server that lives on the loop's own thread (a daemon
+// process). Called without a lock, by whatever thread brought the news.
+class Sink {
+ public:
+  virtual void on_news(Exchange* exchange) noexcept = 0;
+
+ protected:
+  ~Sink() = default;
+};
+
+class Exchange final : public RefCounted<Exchange>, public ServerLeg {
  public:
   // `record` as written by RecordWriter. `has_body`: a body was announced (Content-Length > 0, or chunked).
   static Ref<Exchange> create(std::string record, bool has_body);
 
   const std::string& record() const { return record_; }
-  bool has_body() const { return has_body_; }
+  bool has_body() const override { return has_body_; }
 
-  // ---- server ----
-  // Body bytes that may be pushed before the window is full.
-  size_t body_room_on_server();
-  void push_body_on_server(const char* bytes, size_t size);
-  void end_body_on_server();
-  void fail_body_on_server(std::string message);
-  // The request's trailers, "Name:value\n…"; before end_body_on_server().
-  void set_trailers_on_server(std::string lines);
-  // The client was sent the 101 that upgrade_on_loop() asked for: what is pushed from now on are the raw bytes of the new
-  // protocol, and the end of the body is the end of what the client sends.
-  void begin_tunnel_on_server();
-  // True once the application asked for body bytes (the moment for "100 Continue").
-  bool body_requested_on_server();
-
-  // Waits until there is something to do or the time has come; returns an empty Work on time-out.
-  Work wait_on_server(Clock::time_point until);
-  // Like wait_on_server(), without waiting.
-  Work poll_on_server();
-  // From now on every new piece of work also makes this eventfd readable (-1: stop doing so). The fd stays the
-  // caller's; it is cleared by the caller. Lets the server wait for the client's socket and the application at once.
-  void set_wake_fd_on_server(int fd);
-  // The server handed `bytes` of output to the client (or dropped them); may produce kWritable.
-  void output_written_on_server(size_t bytes);
-  // Nobody waits for the rest of the response any more; the application is told by kAborted.
-  void abort_on_server(AbortReason reason);
-  // The request is over for the server. Must be the server's last call.
-  void finish_on_server();
-  const Failure& failure_on_server() const { return failure_; }
+  // ---- server: see ServerLeg ----
+  size_t body_room_on_server() override;
+  void push_body_on_server(const char* bytes, size_t size) override;
+  void end_body_on_server() override;
+  void fail_body_on_server(std::string message) override;
+  void set_trailers_on_server(std::string lines) override;
+  void begin_tunnel_on_server() override;
+  bool body_requested_on_server() override;
+  Work wait_on_server(Clock::time_point until) override;
+  Work poll_on_server() override;
+  void set_wake_fd_on_server(int fd) override;
+  // May produce kWritable.
+  void output_written_on_server(size_t bytes) override;
+  // The application is told by kAborted.
+  void abort_on_server(AbortReason reason) override;
+  void finish_on_server() override;
+  const Failure& failure_on_server() const override { return failure_; }
+  // Before the exchange is submitted; not combined with waiting. Null: nobody is told any more.
+  void set_sink_on_server(Sink* sink);
 
   // ---- loop ----
   enum class Accept : uint8_t { kOk, kOver };
@@ -216,6 +148,7 @@ class Exchange : public RefCounted<Exchange> {
   std::atomic<bool> has_news_{false};  // a hint for waiting without the lock
   bool waiting_ = false;  // the server sleeps on work_ready_
   int wake_fd_ = -1;
+  Sink* sink_ = nullptr;
 
   // loop → server
   std::vector<OutputItem> output_;

@@ -67,17 +67,17 @@ ClientWatch::ClientWatch(request_rec* r)
     : r_(r), is_stream_(r->connection->master != nullptr), timeout_(r->server->timeout) {}
 
 ClientWatch::~ClientWatch() {
-  if (exchange_ != nullptr) exchange_->set_wake_fd_on_server(-1);
+  if (leg_ != nullptr) leg_->set_wake_fd_on_server(-1);
 }
 
-void ClientWatch::attach(exchange::Exchange* exchange) {
-  if (exchange_ != nullptr) return;
+void ClientWatch::attach(exchange::ServerLeg* leg) {
+  if (leg_ != nullptr) return;
   input_fd_ = input_descriptor(r_->connection);
   wake_fd_ = thread_wake_fd.get();
   if (wake_fd_ < 0) return;
   drain(wake_fd_);
-  exchange_ = exchange;
-  exchange->set_wake_fd_on_server(wake_fd_);
+  leg_ = leg;
+  leg->set_wake_fd_on_server(wake_fd_);
 }
 
 ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {

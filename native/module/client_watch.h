@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "exchange/exchange.h"
+#include "exchange/server_leg.h"
 
 namespace nwsgi::httpd_side {
 
@@ -25,7 +25,7 @@ class ClientWatch {
   };
 
   // From now on news of the exchange end a wait().
-  void attach(exchange::Exchange* exchange);
+  void attach(exchange::ServerLeg* leg);
   // `for_body`: also wake up when the client's body can be read. `mind_half_close`: report it (it stays true for ever).
   Event wait(std::chrono::milliseconds longest, bool for_body, bool mind_half_close);
 
@@ -44,7 +44,7 @@ class ClientWatch {
 
  private:
   request_rec* const r_;
-  exchange::Exchange* exchange_ = nullptr;
+  exchange::ServerLeg* leg_ = nullptr;
   const bool is_stream_;  // of HTTP/2: no socket of its own
   int input_fd_ = -1;     // -1: nothing that could be watched
   int wake_fd_ = -1;

@@ -78,13 +78,13 @@ std::string lines_of(const apr_table_t* fields) {
 
 }  // namespace
 
-RequestBody::RequestBody(request_rec* r, exchange::Exchange* exchange)
-    : r_(r), exchange_(exchange), finished_(!exchange->has_body()) {}
+RequestBody::RequestBody(request_rec* r, exchange::ServerLeg* leg)
+    : r_(r), leg_(leg), finished_(!leg->has_body()) {}
 
 void RequestBody::prefetch() {
   if (finished_ || r_->expecting_100 || r_->read_chunked || r_->remaining > kMostPrefetched) return;
   while (!finished_ && !failed_) {
-    const size_t room = exchange_->body_room_on_server();
+    const size_t room = leg_->body_room_on_server();
     if (room == 0 || read_some(room) != Progress::kMoved) return;
   }
 }
@@ -92,7 +92,7 @@ void RequestBody::prefetch() {
 RequestBody::Progress RequestBody::pump() {
   if (failed_) return Progress::kFailed;
   if (finished_) return Progress::kMoved;
-  const size_t room = exchange_->body_room_on_server();
+  const size_t room = leg_->body_room_on_server();
   if (room == 0) return Progress::kMoved;
   Progress progress = read_some(room);
   if (progress == Progress::kStarved && r_->expecting_100) {
@@ -138,8 +138,8 @@ RequestBody::Progress RequestBody::take_brigade() {
        bucket = APR_BUCKET_NEXT(bucket)) {
     if (APR_BUCKET_IS_EOS(bucket)) {
       finished_ = true;
-      if (!apr_is_empty_table(r_->trailers_in)) exchange_->set_trailers_on_server(lines_of(r_->trailers_in));
-      exchange_->end_body_on_server();
+      if (!apr_is_empty_table(r_->trailers_in)) leg_->set_trailers_on_server(lines_of(r_->trailers_in));
+      leg_->end_body_on_server();
       progress = Progress::kMoved;
       break;
     }
@@ -152,7 +152,7 @@ RequestBody::Progress RequestBody::take_brigade() {
       return fail(HTTP_BAD_REQUEST, "could not be read", status);
     }
     if (size == 0) continue;
-    exchange_->push_body_on_server(bytes, size);
+    leg_->push_body_on_server(bytes, size);
     progress = Progress::kMoved;
   }
   apr_brigade_cleanup(brigade_);
@@ -189,7 +189,7 @@ RequestBody::Progress RequestBody::fail(int status, const char* what, apr_status
   } else {
     log_request(r_, APLOG_INFO, reason, Code::kBodyNotRead, "the request body %s; the application's read fails", what);
   }
-  exchange_->fail_body_on_server(std::string("the request body ") + what);
+  leg_->fail_body_on_server(std::string("the request body ") + what);
   return Progress::kFailed;
 }
 

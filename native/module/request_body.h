@@ -5,13 +5,13 @@
 
 #include <apr_buckets.h>
 
-#include "exchange/exchange.h"
+#include "exchange/server_leg.h"
 
 namespace nwsgi::httpd_side {
 
 class RequestBody {
  public:
-  RequestBody(request_rec* r, exchange::Exchange* exchange);
+  RequestBody(request_rec* r, exchange::ServerLeg* leg);
 
   enum class Progress {
     kMoved,    // bytes or the end were pushed, or there is nothing left to read
@@ -40,7 +40,7 @@ class RequestBody {
   void send_continue();
 
   request_rec* const r_;
-  exchange::Exchange* const exchange_;
+  exchange::ServerLeg* const leg_;
   apr_bucket_brigade* brigade_ = nullptr;
   bool finished_;
   bool failed_ = false;

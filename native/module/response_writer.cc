@@ -46,9 +46,9 @@ bool belongs_to_framing(const char* name) {
 
 }  // namespace
 
-ResponseWriter::ResponseWriter(request_rec* r, exchange::Exchange* exchange, bool sendfile)
+ResponseWriter::ResponseWriter(request_rec* r, exchange::ServerLeg* leg, bool sendfile)
     : r_(r),
-      exchange_(exchange),
+      leg_(leg),
       brigade_(apr_brigade_create(r->pool, r->connection->bucket_alloc)),
       sendfile_(sendfile),
       for_error_(r->prev != nullptr && ap_is_HTTP_ERROR(r->status)) {}
@@ -129,7 +129,7 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
     status = ap_pass_brigade(r_->output_filters, brigade_);
   }
   apr_brigade_cleanup(brigade_);
-  if (weight != 0) exchange_->output_written_on_server(weight);
+  if (weight != 0) leg_->output_written_on_server(weight);
   if (status == AP_FILTER_ERROR) return Outcome::kFilterError;
   // A client that leaves when it has everything has not left early.
   if (status == APR_SUCCESS && (ended_ || !r_->connection->aborted)) return Outcome::kOk;

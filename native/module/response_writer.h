@@ -9,14 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "exchange/exchange.h"
+#include "exchange/server_leg.h"
 #include "exchange/response_head.h"
 
 namespace nwsgi::httpd_side {
 
 class ResponseWriter {
  public:
-  ResponseWriter(request_rec* r, exchange::Exchange* exchange, bool sendfile);
+  ResponseWriter(request_rec* r, exchange::ServerLeg* leg, bool sendfile);
 
   enum class Outcome {
     kOk,
@@ -51,7 +51,7 @@ class ResponseWriter {
   void reset_connection();
 
   request_rec* const r_;
-  exchange::Exchange* const exchange_;
+  exchange::ServerLeg* const leg_;
   apr_bucket_brigade* const brigade_;
   const bool sendfile_;
   const bool for_error_;  // the request stands in for an error page (ErrorDocument)

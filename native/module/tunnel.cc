@@ -52,10 +52,10 @@ bool server_stops() {
 
 }  // namespace
 
-Tunnel::Tunnel(request_rec* r, exchange::Exchange* exchange)
+Tunnel::Tunnel(request_rec* r, exchange::ServerLeg* leg)
     : r_(r),
       c_(r->connection),
-      exchange_(exchange),
+      leg_(leg),
       is_stream_(c_->master != nullptr),
       outgoing_(apr_brigade_create(r->pool, c_->bucket_alloc)),
       rest_(apr_brigade_create(r->pool, c_->bucket_alloc)),
@@ -86,7 +86,7 @@ void Tunnel::open(const exchange::ResponseHead& head) {
   r_->output_filters = r_->proto_output_filters = c_->output_filters;
   // What is left of the input is no request, and httpd does not look for one.
   c_->keepalive = AP_CONN_CLOSE;
-  exchange_->begin_tunnel_on_server();
+  leg_->begin_tunnel_on_server();
 }
 
 void Tunnel::take(std::vector<OutputItem>* output) {
@@ -104,16 +104,16 @@ void Tunnel::take(std::vector<OutputItem>* output) {
 }
 
 void Tunnel::run(ClientWatch* watch) {
-  watch->attach(exchange_);
+  watch->attach(leg_);
   while (step()) note(watch->poll(patience(), interests()));
 }
 
 bool Tunnel::step() {
-  exchange::Work work = exchange_->poll_on_server();
+  exchange::Work work = leg_->poll_on_server();
   take(&work.output);
   if (c_->aborted) return client_left(0);
   if (work.end == End::kAborted || work.end == End::kFailed) {
-    const exchange::Failure& failure = exchange_->failure_on_server();
+    const exchange::Failure& failure = leg_->failure_on_server();
     if (!failure.message.empty()) {
       log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff, "the application ended (%s); its tunnel is closed",
                   failure.code.c_str());
@@ -146,7 +146,7 @@ bool Tunnel::send() {
     }
     apr_brigade_cleanup(outgoing_);
     std::swap(outgoing_, rest_);
-    exchange_->output_written_on_server(static_cast<size_t>(size));
+    leg_->output_written_on_server(static_cast<size_t>(size));
     r_->bytes_sent += size;
     if (status != APR_SUCCESS || c_->aborted || !flush_pending()) return client_left(status);
   }
@@ -187,7 +187,7 @@ void Tunnel::close_sending() {
 
 bool Tunnel::receive() {
   for (int i = 0; i < kReadsPerStep && receiving_ && input_wanted_ && maybe_input_; ++i) {
-    const size_t room = exchange_->body_room_on_server();
+    const size_t room = leg_->body_room_on_server();
     if (room == 0) {
       input_wanted_ = false;
       break;
@@ -222,14 +222,14 @@ bool Tunnel::push_input() {
       apr_brigade_cleanup(incoming_);
       return client_left(status);
     }
-    exchange_->push_body_on_server(bytes, size);
+    leg_->push_body_on_server(bytes, size);
   }
   return true;
 }
 
 void Tunnel::end_input() {
   receiving_ = false;
-  exchange_->end_body_on_server();
+  leg_->end_body_on_server();
 }
 
 // ---- waiting ----
@@ -279,7 +279,7 @@ bool Tunnel::client_left(apr_status_t reason) {
 }
 
 bool Tunnel::abandon(AbortReason reason) {
-  exchange_->abort_on_server(reason);
+  leg_->abort_on_server(reason);
   break_off();
   return false;
 }

@@ -14,7 +14,7 @@
 
 #include <vector>
 
-#include "exchange/exchange.h"
+#include "exchange/server_leg.h"
 #include "exchange/response_head.h"
 #include "module/client_watch.h"
 
@@ -22,7 +22,7 @@ namespace nwsgi::httpd_side {
 
 class Tunnel {
  public:
-  Tunnel(request_rec* r, exchange::Exchange* exchange);
+  Tunnel(request_rec* r, exchange::ServerLeg* leg);
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
@@ -58,7 +58,7 @@ class Tunnel {
 
   request_rec* const r_;
   conn_rec* const c_;
-  exchange::Exchange* const exchange_;
+  exchange::ServerLeg* const leg_;
   const bool is_stream_;  // of HTTP/2
   apr_bucket_brigade* outgoing_;        // not yet handed to the filters
   apr_bucket_brigade* rest_;            // empty between calls
