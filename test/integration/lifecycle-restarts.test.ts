@@ -21,7 +21,7 @@ const options = (mpm: Mpm, more: Options = {}): Options => ({
 
 describeEachMpm('restarts of a server', (mpm) => {
   it('lets a long response finish during a graceful restart, while a new child serves', async () => {
-    await withServer(options(mpm), async (s) => {
+    await withServer(options(mpm, { room: 1 }), async (s) => {
       const before = await identity(s);
       const slow = s.get('/slow?2500');
       await sleep(300);

@@ -101,7 +101,7 @@ describeEachMpm('life of a server', (mpm) => {
   });
 
   it('is not held up by a blocked application at a graceful restart or at the stop after it', async () => {
-    await withServer(options(mpm), async (s) => {
+    await withServer(options(mpm, { room: 1 }), async (s) => {
       await s.get('/never/ready');
       const request = abandoned(s, '/never/block');
       await s.expectLog(/blocking now/);

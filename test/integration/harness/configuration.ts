@@ -21,6 +21,14 @@ export interface ServerOptions<S> {
   mpm?: Mpm;
   /** Children that run at a time: 1, or 2 with prefork. */
   children?: number;
+  /**
+   * Children for which there is room beside them (not with prefork): 0. In the worker MPM a restart finds a free slot only
+   * by this, where an old child is held by a request. Its listener lets the idle threads go before it marks the child as
+   * leaving (ap_queue_term(), then dying = 1). When all of them have left in between, they have noted "graceful", not
+   * "dead"; the parent then takes the slot for one in use as long as the child lives, and with no other slot logs AH00288.
+   * One graceful restart in twenty with a request open ends so here, also without nwsgi.
+   */
+  room?: number;
   /** Threads for each child (not with prefork): 8. */
   threads?: number;
   /** Modules beyond those that every server here has, without "mod_" and "_module". */
@@ -72,6 +80,7 @@ export function sizeDirectives<S>(options: ServerOptions<S>): string[] {
   }
   const children = options.children ?? 1;
   const threads = options.threads ?? 8;
+  const most = (children + (options.room ?? 0)) * threads;
   return [
     `ServerLimit ${children + 4}`,
     `StartServers ${children}`,
@@ -79,7 +88,7 @@ export function sizeDirectives<S>(options: ServerOptions<S>): string[] {
     `ThreadLimit ${threads}`,
     `MinSpareThreads 1`,
     `MaxSpareThreads ${children * threads}`,
-    `MaxRequestWorkers ${children * threads}`,
+    `MaxRequestWorkers ${most}`,
   ];
 }
 
