@@ -1,0 +1,183 @@
+#include "exchange/scoreboard.h"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <ctime>
+
+namespace nwsgi::exchange {
+
+namespace {
+// Somebody that was woken for a place may die before it takes it: nobody sleeps longer than this without a look.
+constexpr std::chrono::milliseconds kLongestSleep{500};
+}  // namespace
+
+bool futex_wait(const std::atomic<uint32_t>* word, uint32_t seen, std::chrono::nanoseconds longest) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
+  timespec limit{};
+  limit.tv_sec = static_cast<time_t>(seconds.count());
+  limit.tv_nsec = static_cast<long>((longest - seconds).count());
+  return ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAIT, seen, &limit, nullptr, 0) == 0 ||
+         errno != ETIMEDOUT;
+}
+
+void futex_wake(std::atomic<uint32_t>* word, int most) {
+  ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE, most, nullptr, nullptr, 0);
+}
+
+int Scoreboard::create() {
+  const int fd = static_cast<int>(::syscall(SYS_memfd_create, "nwsgi-scoreboard", 1u /* MFD_CLOEXEC */));
+  if (fd < 0) return -1;
+  if (::ftruncate(fd, static_cast<off_t>(size())) != 0) {
+    const int problem = errno;
+    ::close(fd);
+    errno = problem;
+    return -1;
+  }
+  void* const memory = ::mmap(nullptr, sizeof(ScoreboardHeader), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) {
+    const int problem = errno;
+    ::close(fd);
+    errno = problem;
+    return -1;
+  }
+  auto& header = *static_cast<ScoreboardHeader*>(memory);
+  header.version = ScoreboardHeader::kVersion;
+  header.worker_slots = kWorkerSlots;
+  header.pool_slots = kPoolSlots;
+  header.magic = ScoreboardHeader::kMagic;
+  ::munmap(memory, sizeof(ScoreboardHeader));
+  return fd;
+}
+
+bool Scoreboard::map(int fd, std::string* error) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(sizeof(ScoreboardHeader))) {
+    *error = "descriptor " + std::to_string(fd) + " is no scoreboard";
+    return false;
+  }
+  const auto length = static_cast<size_t>(status.st_size);
+  void* const memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) {
+    *error = std::string("the scoreboard cannot be mapped: ") + std::strerror(errno);
+    return false;
+  }
+  const auto& header = *static_cast<ScoreboardHeader*>(memory);
+  const uint32_t pools = header.pool_slots;
+  const uint32_t workers = header.worker_slots;
+  if (header.magic != ScoreboardHeader::kMagic || header.version != ScoreboardHeader::kVersion || pools > 0xffff ||
+      workers > 0xffff || size(pools, workers) > length) {
+    ::munmap(memory, length);
+    *error = "descriptor " + std::to_string(fd) + " is no scoreboard of this version of nwsgi";
+    return false;
+  }
+  base_ = static_cast<char*>(memory);
+  mapped_ = length;
+  pools_ = pools;
+  workers_ = workers;
+  workers_at_ = sizeof(ScoreboardHeader) + pools * sizeof(ScoreboardPool);
+  return true;
+}
+
+void Scoreboard::unmap() {
+  if (base_ != nullptr) ::munmap(base_, mapped_);
+  *this = Scoreboard();
+}
+
+uint32_t Scoreboard::find_pool(std::string_view application_group) const {
+  const std::string_view name = application_group.substr(0, ScoreboardPool::kNameSize);
+  const uint32_t used = std::min(header().used_pools.load(), pools_);
+  for (uint32_t i = 0; i < used; ++i) {
+    const ScoreboardPool& entry = pool(i);
+    if (entry.state.load(std::memory_order_acquire) == PoolState::kFree) continue;
+    const size_t length = std::min<size_t>(entry.name_length, ScoreboardPool::kNameSize);
+    if (std::string_view(entry.name, length) == name) return i;
+  }
+  return kNoPool;
+}
+
+bool Scoreboard::claim_slot(uint32_t slot, uint32_t pool, uint32_t threads, Claim* claim) const {
+  ScoreboardWorker& worker = this->worker(slot);
+  uint64_t tenancy = worker.tenancy.load();
+  do {
+    if (claims_of(tenancy) >= threads) return false;
+    // After the load above, so that it is the state of that generation: the word would have changed with it.
+    if (worker.state.load() != WorkerState::kServing || worker.pool.load() != pool) return false;
+  } while (!worker.tenancy.compare_exchange_weak(tenancy, tenancy + 1));
+  *claim = {slot, generation_of(tenancy)};
+  return true;
+}
+
+ClaimResult Scoreboard::claim(uint32_t pool, Claim* claim) const {
+  const uint32_t threads = std::max(this->pool(pool).threads.load(std::memory_order_relaxed), 1u);
+  const uint32_t used = std::min(header().used_slots.load(std::memory_order_relaxed), workers_);
+  for (;;) {
+    bool any = false;
+    uint32_t best = 0;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t slot = 0; slot < used; ++slot) {
+      const ScoreboardWorker& worker = this->worker(slot);
+      if (worker.state.load() != WorkerState::kServing || worker.pool.load(std::memory_order_relaxed) != pool) continue;
+      any = true;
+      const uint32_t claims = claims_of(worker.tenancy.load());
+      if (claims >= least || claims >= threads) continue;
+      best = slot;
+      least = claims;
+    }
+    if (!any) return ClaimResult::kNoneServing;
+    if (least == UINT32_MAX) return ClaimResult::kBusy;
+    if (claim_slot(best, pool, threads, claim)) return ClaimResult::kClaimed;
+  }
+}
+
+void Scoreboard::release(const Claim& claim) const {
+  ScoreboardWorker& worker = this->worker(claim.slot);
+  uint64_t tenancy = worker.tenancy.load();
+  do {
+    if (generation_of(tenancy) != claim.generation || claims_of(tenancy) == 0) return;
+  } while (!worker.tenancy.compare_exchange_weak(tenancy, tenancy - 1));
+  const uint32_t pool = worker.pool.load(std::memory_order_relaxed);
+  // Sequentially consistent on both sides: either this sees who waits, or who waits sees the place.
+  if (pool < pools_ && this->pool(pool).waiting.load() != 0) announce(pool, false);
+}
+
+bool Scoreboard::begin_wait(uint32_t pool) const {
+  ScoreboardPool& entry = this->pool(pool);
+  if (entry.waiting.fetch_add(1) < entry.queue_limit.load(std::memory_order_relaxed)) return true;
+  entry.waiting.fetch_sub(1);
+  entry.queue_full.fetch_add(1, std::memory_order_relaxed);
+  header().refused_full.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+void Scoreboard::end_wait(uint32_t pool, Clock::time_point began) const {
+  ScoreboardPool& entry = this->pool(pool);
+  // The supervisor may have corrected the count meanwhile: never below zero.
+  uint32_t waiting = entry.waiting.load();
+  while (waiting != 0 && !entry.waiting.compare_exchange_weak(waiting, waiting - 1)) {
+  }
+  const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
+  entry.queue_wait_us.fetch_add(static_cast<uint64_t>(waited.count()), std::memory_order_relaxed);
+  entry.queue_waits.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Scoreboard::wait_for_freed(uint32_t pool, uint32_t seen, Clock::time_point until) const {
+  const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(until - Clock::now());
+  if (left.count() <= 0) return;
+  futex_wait(&this->pool(pool).freed, seen, std::min<std::chrono::nanoseconds>(left, kLongestSleep));
+}
+
+void Scoreboard::announce(uint32_t pool, bool everybody) const {
+  ScoreboardPool& entry = this->pool(pool);
+  entry.freed.fetch_add(1);
+  futex_wake(&entry.freed, everybody ? INT_MAX : 1);
+}
+
+}  // namespace nwsgi::exchange
