@@ -8,6 +8,9 @@ const httpd = {
   hookTimeout: 60_000,
 } as const;
 
+/** What has a configuration of process groups of its own, or no httpd: it runs once, in the project "integration". */
+const ofOneMode = ['test/integration/daemon/**', 'test/integration/serve/**', 'test/integration/harness.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -18,6 +21,17 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           exclude: ['test/integration/soak/**'],
           environment: 'node',
+          ...httpd,
+        },
+      },
+      {
+        test: {
+          // The same files once more: applications run in the workers of a process group (test/integration/harness/mode.ts).
+          name: 'daemon',
+          include: ['test/integration/**/*.test.ts'],
+          exclude: ['test/integration/soak/**', ...ofOneMode],
+          environment: 'node',
+          env: { NWSGI_TEST_MODE: 'daemon' },
           ...httpd,
         },
       },

@@ -1,7 +1,7 @@
 // npm test [-- SUITE…] [-- VITEST ARGUMENTS]: sets up, runs the suites and prints the sum as the last line.
 //
-// Suites: layers (include rules), types, native (C++ unit tests), unit (gateway), integration (real httpd, every MPM), quick
-// (applications of a few frameworks). `soak` and `frameworks` (all frameworks, those of `quick` too) run only when they
+// Suites: layers (include rules), types, native (C++ unit tests), unit (gateway), integration (real httpd, every MPM), daemon
+// (the same files, with applications in process groups), quick (applications of a few frameworks). `soak` and `frameworks` (all frameworks, those of `quick` too) run only when they
 // are named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
 import { join } from 'node:path';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
@@ -12,7 +12,7 @@ import { bold, main } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
 const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'quick'];
-const knownSuites = [...defaultSuites, 'soak', 'frameworks'];
+const knownSuites = [...defaultSuites, 'daemon', 'soak', 'frameworks'];
 
 function runSuite(suite, rest, environment) {
   if (suite === 'layers') return checkLayers();

@@ -42,7 +42,7 @@ describeEachMpm('the test harness', (mpm) => {
     await waitFor('the old children to leave', () => !server.children().some((pid) => before.includes(pid)));
     await server.restart();
     expect((await server.get('/file.txt')).status).toBe(200);
-    expect(server.childrenResident()).toBeGreaterThan(1e6);
+    expect(server.resident()).toBeGreaterThan(1e6);
   });
 
   it('reports what httpd says about a mistake in the configuration', async () => {

@@ -35,6 +35,8 @@ export interface ServerOptions<S> {
   modules?: readonly string[];
   /** Load mod_nwsgi: true. */
   nwsgi?: boolean;
+  /** In daemon mode: further options of the WSGIDaemonProcess that every server gets. */
+  daemonOptions?: string;
   /** Fixture applications that are copied into the server's folder of applications. */
   apps?: readonly string[];
   /** Server-level directives. */
@@ -50,12 +52,12 @@ export interface ServerOptions<S> {
   detached?: boolean;
 }
 
-export const modulesFolder = '/usr/lib/apache2/modules';
+const modulesFolder = '/usr/lib/apache2/modules';
 
 /** Modules that every server of the tests has. */
 const commonModules = ['authz_core', 'alias', 'env', 'setenvif', 'headers'];
 
-export function modulesFor<S>(options: ServerOptions<S>): string[] {
+function modulesFor<S>(options: ServerOptions<S>): string[] {
   const names = new Set([`mpm_${options.mpm ?? 'event'}`, ...commonModules, ...(options.modules ?? [])]);
   for (const host of options.vhosts ?? []) {
     if (host.tls) names.add('ssl').add('socache_shmcb');
@@ -64,10 +66,10 @@ export function modulesFor<S>(options: ServerOptions<S>): string[] {
   return [...names];
 }
 
-export const loadModule = (name: string) => `LoadModule ${name}_module "${modulesFolder}/mod_${name}.so"`;
+const loadModule = (name: string) => `LoadModule ${name}_module "${modulesFolder}/mod_${name}.so"`;
 
 /** Sizes that keep a server small while a graceful restart still finds free slots. */
-export function sizeDirectives<S>(options: ServerOptions<S>): string[] {
+function sizeDirectives<S>(options: ServerOptions<S>): string[] {
   if (options.mpm === 'prefork') {
     const children = options.children ?? 2;
     return [
@@ -89,6 +91,29 @@ export function sizeDirectives<S>(options: ServerOptions<S>): string[] {
     `MinSpareThreads 1`,
     `MaxSpareThreads ${children * threads}`,
     `MaxRequestWorkers ${most}`,
+  ];
+}
+
+/** What every server has, whatever it serves. */
+export function serverDirectives<S>(root: string, logFile: string, modulePath: string, options: ServerOptions<S>): string[] {
+  return [
+    `ServerRoot "${root}"`,
+    `DefaultRuntimeDir "${root}/run"`,
+    `PidFile "${root}/run/httpd.pid"`,
+    `Mutex "file:${root}/run" default`,
+    `ErrorLog "${logFile}"`,
+    ...modulesFor(options).map(loadModule),
+    ...(options.nwsgi === false ? [] : [`LoadModule nwsgi_module "${modulePath}"`]),
+    `LogLevel ${options.logLevel ?? (options.nwsgi === false ? 'info' : 'info nwsgi:debug')}`,
+    ...sizeDirectives(options),
+    'ServerName localhost',
+    `DocumentRoot "${root}/htdocs"`,
+    `CustomLog "${root}/logs/access.log" "%h %v \\"%r\\" %>s %B %{ms}T"`,
+    '<Directory />',
+    '  AllowOverride None',
+    '  Require all denied',
+    '</Directory>',
+    ...['apps', 'htdocs'].map((name) => `<Directory "${root}/${name}">\n  Require all granted\n</Directory>`),
   ];
 }
 

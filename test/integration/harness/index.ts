@@ -2,6 +2,7 @@ export { open, request, valuesOf, type HttpResponse, type RequestOptions } from 
 export { type Mpm } from './configuration.js';
 export { Http2Client, type Http2Response } from './http2-client.js';
 export { startLoad, type Load, type LoadResult } from './load.js';
+export { daemon, modeDirectives, processGroup } from './mode.js';
 export { freePorts, isListening } from './ports.js';
 export { NodeProcess } from './node-process.js';
 export * from './processes.js';

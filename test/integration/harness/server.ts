@@ -11,10 +11,11 @@ import { fileURLToPath } from 'node:url';
 import { childIdentity, makeServerRoot, runnableTree } from '../../../scripts/lib/server-root.mjs';
 import { selfSignedCertificate } from './certificate.js';
 import { request, type HttpResponse, type RequestOptions } from './client.js';
-import { loadModule, modulesFor, resolve, sizeDirectives, type Mpm, type ServerOptions, type VirtualHost } from './configuration.js';
+import { resolve, serverDirectives, type Mpm, type ServerOptions, type VirtualHost } from './configuration.js';
 import { Http2Client } from './http2-client.js';
+import { daemon, modeDirectives } from './mode.js';
 import { freePorts, isListening } from './ports.js';
-import { childProcesses, residentBytes, sessionProcesses } from './processes.js';
+import { childProcesses, residentBytes, sessionProcesses, type ProcessInfo } from './processes.js';
 import { RawClient } from './raw-client.js';
 import { sleep, waitFor } from './wait.js';
 
@@ -209,12 +210,31 @@ export class HttpdServer {
 
   /** Pids of httpd's children. */
   children(): number[] {
-    return childProcesses(this.pid).map((child) => child.pid);
+    return this.#started().filter(({ name }) => name === 'apache2').map(({ pid }) => pid);
   }
 
-  /** Resident bytes of all children together. */
-  childrenResident(): number {
-    return this.children().reduce((sum, pid) => sum + residentBytes(pid), 0);
+  /** Pids of the supervisors of process groups. */
+  supervisors(): number[] {
+    return this.#started().filter(({ name }) => name !== 'apache2').map(({ pid }) => pid);
+  }
+
+  /** Pids of the workers of all process groups. */
+  workers(): number[] {
+    return this.supervisors().flatMap((supervisor) => childProcesses(supervisor).map(({ pid }) => pid));
+  }
+
+  /** Pids of the processes in which applications run. */
+  appProcesses(): number[] {
+    return daemon ? this.workers() : this.children();
+  }
+
+  #started(): ProcessInfo[] {
+    return childProcesses(this.pid);
+  }
+
+  /** Resident bytes of all children and workers together. */
+  resident(): number {
+    return [...this.children(), ...this.workers()].reduce((sum, pid) => sum + residentBytes(pid), 0);
   }
 
   get logFile(): string {
@@ -276,25 +296,10 @@ export class HttpdServer {
     const { options } = this;
     const identity = childIdentity();
     const lines = [
-      `ServerRoot "${this.root}"`,
-      `DefaultRuntimeDir "${this.root}/run"`,
-      `PidFile "${this.root}/run/httpd.pid"`,
-      `Mutex "file:${this.root}/run" default`,
-      `ErrorLog "${this.logFile}"`,
-      ...modulesFor(options).map(loadModule),
-      ...(options.nwsgi === false ? [] : [`LoadModule nwsgi_module "${this.modulePath}"`]),
-      `LogLevel ${options.logLevel ?? (options.nwsgi === false ? 'info' : 'info nwsgi:debug')}`,
+      ...serverDirectives(this.root, this.logFile, this.modulePath, options),
       ...(identity ? [`User ${identity.user}`, `Group ${identity.user}`] : []),
-      ...sizeDirectives(options),
       ...[...new Set(this.ports)].map((port) => `Listen 127.0.0.1:${port}`),
-      'ServerName localhost',
-      `DocumentRoot "${this.root}/htdocs"`,
-      `CustomLog "${this.root}/logs/access.log" "%h %v \\"%r\\" %>s %B %{ms}T"`,
-      '<Directory />',
-      '  AllowOverride None',
-      '  Require all denied',
-      '</Directory>',
-      ...['apps', 'htdocs'].map((name) => `<Directory "${this.root}/${name}">\n  Require all granted\n</Directory>`),
+      ...(options.nwsgi === false ? [] : modeDirectives(options.daemonOptions)),
       ...resolve(options.directives, this),
       ...this.#hosts().flatMap((host, index) => this.#virtualHost(host, index)),
       '',

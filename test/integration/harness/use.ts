@@ -1,6 +1,7 @@
 /** Servers as vitest fixtures. */
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import type { Mpm } from './configuration.js';
+import { daemon } from './mode.js';
 import { HttpdServer, type Options } from './server.js';
 
 const wanted = process.env.NWSGI_TEST_MPM?.split(',') as Mpm[] | undefined;
@@ -8,9 +9,14 @@ const wanted = process.env.NWSGI_TEST_MPM?.split(',') as Mpm[] | undefined;
 /** The MPMs that tests run with; NWSGI_TEST_MPM=event,worker chooses. */
 export const mpms: readonly Mpm[] = (['event', 'worker', 'prefork'] as const).filter((mpm) => wanted?.includes(mpm) ?? true);
 
-/** A block of tests for every MPM. */
-export function describeEachMpm(title: string, body: (mpm: Mpm) => void): void {
-  describe.each(mpms)(`${title} (%s)`, (mpm) => body(mpm));
+/**
+ * A block of tests for every MPM. In daemon mode it runs with the event MPM only, unless `everyMpm` says that it is about what
+ * differs between MPMs there: a child's threads, signals and end. All else happens in the worker, and on a socket to it
+ * that all MPMs use alike.
+ */
+export function describeEachMpm(title: string, body: (mpm: Mpm) => void, { everyMpm = false } = {}): void {
+  const chosen = daemon && !everyMpm && wanted === undefined ? mpms.filter((mpm) => mpm === 'event') : mpms;
+  describe.each(chosen)(`${title} (%s)`, (mpm) => body(mpm));
 }
 
 /**
