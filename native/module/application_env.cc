@@ -1,6 +1,5 @@
 #include "module/application_env.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 
@@ -10,35 +9,13 @@
 
 #include "module/config.h"
 #include "module/log.h"
+#include "module/values.h"
 
 namespace nwsgi::httpd_side {
 namespace {
 
 // Null when the server has no mod_env.
 const module* environment_module = nullptr;
-
-bool is_variable_name(std::string_view name) {
-  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) return false;
-  for (const char c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_') return false;
-  }
-  return true;
-}
-
-const char* skip_blanks(const char* at) {
-  while (apr_isspace(*at)) ++at;
-  return at;
-}
-
-// One assignment as NAME="value in quotes", "NAME=value in quotes" or NAME=value; moves *rest behind it.
-const char* next_assignment(apr_pool_t* pool, const char** rest) {
-  const char* begin = *rest;
-  const char* equals = begin + std::strcspn(begin, "= \t");
-  if (*begin == '"' || *begin == '\'' || *equals != '=') return ap_getword_conf(pool, rest);
-  *rest = equals + 1;
-  const char* value = **rest == '\0' || apr_isspace(**rest) ? "" : ap_getword_conf(pool, rest);
-  return apr_pstrcat(pool, apr_pstrmemdup(pool, begin, static_cast<apr_size_t>(equals + 1 - begin)), value, nullptr);
-}
 
 void append(std::string* packed, const char* name, const char* value) {
   if (!packed->empty()) *packed += '\0';
@@ -48,10 +25,18 @@ void append(std::string* packed, const char* name, const char* value) {
 
 }  // namespace
 
+bool is_variable_name(std::string_view name) {
+  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) return false;
+  for (const char c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_') return false;
+  }
+  return true;
+}
+
 const char* add_application_env(cmd_parms* cmd, void* dir_config, const char* arguments) {
   apr_array_header_t* env = apr_array_make(cmd->pool, 4, sizeof(const char*));
-  for (const char* rest = skip_blanks(arguments); *rest != '\0'; rest = skip_blanks(rest)) {
-    const char* assignment = next_assignment(cmd->pool, &rest);
+  const char* rest = arguments;
+  while (const char* assignment = next_word(cmd->pool, &rest)) {
     const char* equals = std::strchr(assignment, '=');
     if (equals == nullptr) {
       return config_error(cmd, Code::kBadVariable, "\"%s\" is no assignment: write NAME=value, a value with blanks in quotes",

@@ -6,11 +6,15 @@
 #include <http_config.h>
 
 #include <string>
+#include <string_view>
 
 namespace nwsgi::httpd_side {
 
 // Setter of WSGIApplicationEnv; `arguments` is the rest of the line.
 const char* add_application_env(cmd_parms* cmd, void* dir_config, const char* arguments);
+
+// Letters, digits and underscores, the first one no digit.
+bool is_variable_name(std::string_view name);
 
 // Looks up mod_env's module record. In the parent, once the modules are loaded.
 void find_environment_module();

@@ -68,6 +68,7 @@ void* merge_dir_config(apr_pool_t* pool, void* base_data, void* add_data) {
   const auto* add = static_cast<const DirConfig*>(add_data);
   auto* merged = static_cast<DirConfig*>(apr_pcalloc(pool, sizeof(DirConfig)));
   merged->process_group = either(add->process_group, base->process_group);
+  merged->restrict_process = add->restrict_process != nullptr ? add->restrict_process : base->restrict_process;
   merged->application_group = either(add->application_group, base->application_group);
   merged->callable = either(add->callable, base->callable);
   merged->type = either(add->type, base->type);

@@ -62,6 +62,7 @@ struct PreloadEntry {
   const char* script;
   const char* callable;  // null: what the server says
   const char* type;      // null: what the server says
+  const char* process_group;  // "" for the server's own processes
   const char* application_group;
 };
 
@@ -79,6 +80,7 @@ struct ServerConfig {
 
 struct DirConfig {
   const char* process_group;
+  const apr_array_header_t* restrict_process;  // const char*: the only process groups allowed, "" for %{GLOBAL}; null: any
   const char* application_group;
   const char* callable;
   const char* type;             // one of kApplicationTypes

@@ -110,11 +110,18 @@ GroupResult find_daemon_group(const request_rec* r, const char* name);
 // More than one worker may run the same application.
 inline bool is_multiprocess(const DaemonGroup& group) { return group.options.max_processes > 1; }
 
+// WSGIRestrictProcess: whether the request may name this group; "" for %{GLOBAL}.
+bool process_group_allowed(const request_rec* r, const char* name);
+
 // True unless WSGIRestrictEmbedded On: %{GLOBAL} may be used.
 bool embedded_mode_allowed();
 
 // script-user=, script-group=: null when the script and its folder are as the group wants them, else what is wrong
 // (403), in `pool`.
 const char* check_script_owner(apr_pool_t* pool, const DaemonGroup& group, const char* script);
+
+// Hooks. pre_config: forgets the groups of the last configuration. check_config: every group that is named is declared.
+int begin_configuration(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp) noexcept;
+int check_group_references(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server) noexcept;
 
 }  // namespace nwsgi::httpd_side

@@ -12,8 +12,11 @@
 
 #include "module/application_env.h"
 #include "module/config.h"
+#include "module/daemon_directives.h"
 #include "module/log.h"
 #include "module/mount_directives.h"
+#include "module/node_options.h"
+#include "module/values.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -66,59 +69,19 @@ const char* set_error_page(cmd_parms* cmd, void* data, const char* value) {
   return nullptr;
 }
 
-// "30", "30s", "500ms", "2m". Returns false when it is none of these or too large.
-bool read_duration(const char* text, apr_interval_time_t* duration) {
-  if (!std::isdigit(static_cast<unsigned char>(text[0]))) return false;
-  char* end = nullptr;
-  const unsigned long long number = std::strtoull(text, &end, 10);
-  constexpr unsigned long long kMostSeconds = 366ULL * 24 * 3600;
-  const std::string_view unit(end);
-  apr_interval_time_t scale;
-  if (unit.empty() || unit == "s") scale = APR_USEC_PER_SEC;
-  else if (unit == "ms") scale = 1000;
-  else if (unit == "m" || unit == "min") scale = 60 * APR_USEC_PER_SEC;
-  else return false;
-  if (number > kMostSeconds * APR_USEC_PER_SEC / static_cast<unsigned long long>(scale)) return false;
-  *duration = static_cast<apr_interval_time_t>(number) * scale;
-  return true;
-}
-
 const char* set_request_timeout(cmd_parms* cmd, void* data, const char* value) {
-  if (!read_duration(value, &static_cast<DirConfig*>(data)->request_timeout)) {
+  int64_t milliseconds;
+  if (!parse_duration(value, &milliseconds)) {
     return config_error(cmd, Code::kBadTimeout,
-                        "\"%s\" is no duration: write seconds (30), or 30s, 500ms, 2m; 0 turns the limit off", value);
+                        "\"%s\" is no duration: write seconds (30), or 30s, 500ms, 2m, 1h; 0 turns the limit off", value);
   }
+  static_cast<DirConfig*>(data)->request_timeout = milliseconds * 1000;
   return nullptr;
-}
-
-// Options that make node do something else than run a script, or wait for a terminal or debugger: inside the server
-// they would hang or end its processes.
-bool unusable_node_option(std::string_view name) {
-  static constexpr std::string_view kUnusable[] = {
-      "-", "--", "-v", "--version", "-h", "--help", "-e", "--eval", "-p", "-pe", "--print", "-i", "--interactive",
-      "-c", "--check", "-s", "--v8-options", "--completion-bash", "--test", "--test-only", "--watch", "--watch-path",
-      "--watch-preserve-output", "--run", "--build-snapshot", "--build-snapshot-config", "--build-sea", "--prof-process",
-      "--inspect-brk", "--inspect-brk-node", "--inspect-wait", "--debug-brk", "--input-type",
-      "--experimental-default-type", "--abort-on-uncaught-exception"};
-  for (const std::string_view unusable : kUnusable) {
-    if (name == unusable) return true;
-  }
-  return false;
 }
 
 const char* add_node_option(cmd_parms* cmd, void*, const char* option) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
-  if (option[0] != '-') {
-    return config_error(cmd, Code::kBadNodeOption,
-                        "\"%s\" does not start with '-'; an option with a value is written in one word, as in "
-                        "--max-old-space-size=512", option);
-  }
-  const std::string_view text(option);
-  const std::string_view name = text.substr(0, text.find('='));
-  if (unusable_node_option(name)) {
-    return config_error(cmd, Code::kBadNodeOption,
-                        "%s cannot work inside the server: it would not serve requests; leave it out", option);
-  }
+  if (const char* wrong = check_node_option(cmd->pool, option)) return config_error(cmd, Code::kBadNodeOption, "%s", wrong);
   *static_cast<const char**>(apr_array_push(server_config(cmd->server)->node_options)) = option;
   return nullptr;
 }
@@ -144,8 +107,18 @@ const command_rec kDirectives[] = {
      "a regular expression, the script (with $1 for groups) behind it, and options"},
     {"WSGIImportScript", setter(set_import_script), nullptr, kServer, TAKE_ARGV,
      "a script to load when a server process starts, process-group= and application-group="},
+    {"WSGIDaemonProcess", setter(set_daemon_process), nullptr, kServer, RAW_ARGS,
+     "the name of a process group, and options such as processes=, user=, node="},
+    {"WSGISocketPrefix", setter(set_socket_prefix), nullptr, kServer, TAKE1,
+     "the folder for sockets of process groups"},
+    {"WSGISocketRotation", setter(set_socket_rotation), nullptr, kServer, FLAG, "accepted for mod_wsgi's sake; has no effect"},
+    {"WSGIAcceptMutex", setter(set_accept_mutex), nullptr, kServer, TAKE1, "accepted for mod_wsgi's sake; has no effect"},
+    {"WSGIRestrictProcess", setter(add_restrict_process), nullptr, kServerAndDirectory, ITERATE,
+     "the process groups that may be chosen, %{GLOBAL} for the server's own processes"},
+    {"WSGIRestrictEmbedded", setter(set_restrict_embedded), nullptr, kServer, FLAG,
+     "On keeps applications out of the server's own processes"},
     {"WSGIProcessGroup", setter(set_process_group), nullptr, kServerAndDirectory, TAKE1,
-     "where applications run: %{GLOBAL} for the server's own processes"},
+     "where applications run: a process group, or %{GLOBAL} for the server's own processes"},
     {"WSGIApplicationGroup", setter(set_application_group), nullptr, kServerAndDirectory, TAKE1,
      "which runtime environment applications run in"},
     {"WSGICallableObject", setter(set_callable_object), nullptr, OR_FILEINFO, TAKE1,

@@ -31,6 +31,16 @@ enum class Code : int {
   kBadPreload = 1115,           // WSGIImportScript without literal groups
   kBadVariable = 1116,          // WSGIApplicationEnv without NAME=value
 
+  // Configuration of daemon mode, found by `apachectl configtest` too.
+  kBadGroupName = 4001,         // WSGIDaemonProcess without a usable name
+  kUnknownDaemonOption = 4002,  // an option that WSGIDaemonProcess does not know
+  kBadDaemonValue = 4003,       // a value that an option does not take, or an option given twice
+  kBadDaemonUser = 4004,        // a user or group that does not exist or must not be used
+  kDaemonOptionsClash = 4005,   // options that exclude each other
+  kGroupRedeclared = 4006,      // the same name with another definition
+  kBadSocketPrefix = 4007,      // WSGISocketPrefix is no path
+  kDirectiveIgnored = 4008,     // notice: a directive of mod_wsgi that has no effect here
+
   // Requests.
   kScriptMissing = 1201,        // 404
   kScriptIsDirectory = 1202,    // 403

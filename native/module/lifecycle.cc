@@ -13,6 +13,7 @@
 
 #include "module/application_env.h"
 #include "module/config.h"
+#include "module/daemon_config.h"
 #include "module/log.h"
 #include "module/runtime_loader.h"
 #include "module/stop_signals.h"
@@ -86,12 +87,21 @@ apr_status_t leave_if_stuck(void*) noexcept {
   return APR_SUCCESS;
 }
 
-void preload_all(server_rec* main_server) {
-  bool wanted = false;
+// True for what this process loads itself; scripts of process groups are loaded by their workers.
+bool is_embedded(const PreloadEntry& entry) { return entry.process_group[0] == '\0' && embedded_mode_allowed(); }
+
+bool embedded_preloads(server_rec* main_server) {
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
-    wanted = wanted || server_config(server)->preloads->nelts != 0;
+    const apr_array_header_t* preloads = server_config(server)->preloads;
+    for (int i = 0; i < preloads->nelts; ++i) {
+      if (is_embedded(APR_ARRAY_IDX(preloads, i, PreloadEntry))) return true;
+    }
   }
-  if (!wanted) return;
+  return false;
+}
+
+void preload_all(server_rec* main_server) {
+  if (!embedded_preloads(main_server)) return;
   exchange::Failure failure;
   ApplicationHost* host = application_host(&failure);
   if (host == nullptr) return;
@@ -100,6 +110,7 @@ void preload_all(server_rec* main_server) {
     const DirConfig* settings = default_dir_config(server);
     for (int i = 0; i < preloads->nelts; ++i) {
       const auto& entry = APR_ARRAY_IDX(preloads, i, PreloadEntry);
+      if (!is_embedded(entry)) continue;
       exchange::Preload preload;
       preload.application_group = entry.application_group;
       preload.script = entry.script;
@@ -163,7 +174,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   separate_server_configs(pconf, server);
   find_environment_module();
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
-  if (!applications_configured(server)) return OK;
+  if (!applications_configured(server) || !embedded_mode_allowed()) return OK;
   const RuntimeFiles files = find_runtime_files();
   if (files.module_directory.empty()) {
     log_server(server, APLOG_CRIT, 0, Code::kModuleNotLocated,

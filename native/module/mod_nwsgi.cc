@@ -6,6 +6,7 @@
 #include <mpm_common.h>
 
 #include "module/config.h"
+#include "module/daemon_config.h"
 #include "module/directives.h"
 #include "module/handler.h"
 #include "module/lifecycle.h"
@@ -22,6 +23,8 @@ void register_hooks(apr_pool_t*) {
   static const char* const kBeforeMounts[] = {"mod_alias.c", nullptr};
   static const char* const kAfterMounts[] = {"mod_userdir.c", "mod_vhost_alias.c", nullptr};
 
+  ap_hook_pre_config(begin_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_check_config(check_group_references, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_post_config(check_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(start_child, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)

@@ -9,22 +9,13 @@
 #include <string_view>
 
 #include "module/config.h"
+#include "module/daemon_directives.h"
 #include "module/expansion.h"
 #include "module/log.h"
 #include "module/mounts.h"
 
 namespace nwsgi::httpd_side {
 namespace {
-
-// The configuration is read twice at start; a warning belongs into one of the passes only.
-bool warnings_wanted() {
-  return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ||
-         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
-}
-
-const char* place_of(const cmd_parms* cmd) {
-  return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
-}
 
 const char* read_option(cmd_parms* cmd, const char* argument, MountOptions* options, bool for_import) {
   const char* separator = std::strchr(argument, '=');
@@ -96,6 +87,7 @@ void add_preload(ServerConfig* config, const char* script, const MountOptions& o
   entry->script = script;
   entry->callable = options.callable;
   entry->type = options.type;
+  entry->process_group = literal_value(options.process_group);
   entry->application_group = literal_value(options.application_group);
 }
 
@@ -143,14 +135,13 @@ const char* check_back_references(cmd_parms* cmd, const ap_regex_t* pattern, con
 
 }  // namespace
 
-const char* check_process_group(const cmd_parms* cmd, const char* value) {
-  if (const char* wrong = check_name(cmd->pool, value, NameKind::kProcessGroup)) {
-    return config_error(cmd, Code::kBadExpansion, "process group: %s", wrong);
-  }
-  if (!is_literal(value) || literal_value(value)[0] == '\0') return nullptr;
-  return config_error(cmd, Code::kUnknownProcessGroup,
-                      "there is no process group \"%s\": this version runs applications inside the server's processes "
-                      "only; write %%{GLOBAL} or leave the process group out", value);
+bool warnings_wanted() {
+  return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ||
+         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+const char* place_of(const cmd_parms* cmd) {
+  return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
 }
 
 const char* check_application_group(const cmd_parms* cmd, const char* value) {

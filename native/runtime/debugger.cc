@@ -1,6 +1,6 @@
 #include "runtime/debugger.h"
 
-#include "runtime/json.h"
+#include "exchange/json.h"
 
 namespace nwsgi::runtime {
 namespace {
@@ -19,9 +19,9 @@ std::string Debugger::open_source(const DebuggerAddress& address) {
     const inspector = require('inspector');
     const close = inspector.close;
     let problem = '';
-    for (const port of [)" + json_string(address.port) + R"(, '0']) {
+    for (const port of [)" + exchange::json_string(address.port) + R"(, '0']) {
       try {
-        inspector.open(Number(port), )" + json_string(address.host) + R"();
+        inspector.open(Number(port), )" + exchange::json_string(address.host) + R"();
       } catch (error) {
         problem = error.message;
       }

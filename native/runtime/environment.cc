@@ -6,8 +6,8 @@
 #include <v8.h>
 
 #include "bridge/bridge.h"
+#include "exchange/json.h"
 #include "runtime/compat.h"
-#include "runtime/json.h"
 
 namespace nwsgi::runtime {
 
@@ -180,7 +180,7 @@ void Environment::serve(node::CommonEnvironmentSetup& setup) {
 std::string Environment::main_source() const {
   std::string source;
   if (platform_->debugger()) source = "const opened = " + Debugger::open_source(*platform_->debugger()) + ";\n";
-  source += "require('module').createRequire(" + json_string(gateway_directory_ + "/") + ")('./bootstrap.cjs');\n";
+  source += "require('module').createRequire(" + exchange::json_string(gateway_directory_ + "/") + ")('./bootstrap.cjs');\n";
   if (platform_->debugger()) source += "return opened;\n";
   return source;
 }

@@ -1,8 +1,11 @@
 #include "runtime/gateway_config.h"
 
-#include "runtime/json.h"
+#include "exchange/json.h"
 
 namespace nwsgi::runtime {
+
+using exchange::json_string;
+using exchange::JsonText;
 
 std::string gateway_config(const GroupSettings& settings, const std::string& group, const Scripts& scripts) {
   std::string preload;

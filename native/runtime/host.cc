@@ -4,8 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
+#include "exchange/find_node.h"
 #include "runtime/node_version.h"
 
 namespace nwsgi::runtime {
@@ -17,20 +16,6 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr auto kTick = milliseconds(100);
-
-// child_process.fork() and cluster start process.execPath; in a server that would be httpd. Empty when there is no node.
-std::string find_node() {
-  std::string candidates = "/usr/bin:/usr/local/bin";
-  if (const char* path = std::getenv("PATH")) candidates = std::string(path) + ":" + candidates;
-  for (size_t start = 0; start <= candidates.size();) {
-    size_t end = candidates.find(':', start);
-    if (end == std::string::npos) end = candidates.size();
-    const std::string file = candidates.substr(start, end - start) + "/node";
-    if (file[0] == '/' && ::access(file.c_str(), X_OK) == 0) return file;
-    start = end + 1;
-  }
-  return {};
-}
 
 // httpd that has detached from its terminal has /dev/null there: what child processes and worker threads of applications
 // print would be lost. It joins the error log, unless somebody gave it a meaning (-D FOREGROUND in a container).
@@ -57,7 +42,8 @@ Host::Host(std::unique_ptr<Platform> platform, const exchange::HostOptions& opti
   settings_.services = &services_;
   settings_.gateway_directory = options.gateway_directory;
   settings_.server_software = options.server_software;
-  settings_.exec_path = find_node();
+  // child_process.fork() and cluster start process.execPath; in a server that would be httpd.
+  settings_.exec_path = exchange::find_node();
   settings_.drain_time = options.drain_time;
   if (!platform_->own_directories()) {
     services_.log(nullptr, exchange::kLogDebug,

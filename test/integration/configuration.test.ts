@@ -56,7 +56,7 @@ describe('accepted configuration', () => {
       ...['WSGIPassAuthorization', 'WSGIScriptReloading', 'WSGIChunkedRequest', 'WSGIEnableSendfile'].flatMap((name) => [`${name} On`, `${name} off`]),
       ...['On', 'off', 'AUTO'].map((value) => `WSGIMapHEADToGET ${value}`),
       ...['Development', 'production'].map((value) => `WSGIErrorPage ${value}`),
-      ...['0', '30', '30s', '500ms', '2m'].map((value) => `WSGIRequestTimeout ${value}`),
+      ...['0', '30', '30s', '1.5', '500ms', '2m', '1h', 'off'].map((value) => `WSGIRequestTimeout ${value}`),
       'WSGINodeOptions --max-old-space-size=256',
       'WSGINodeOptions --no-warnings --stack-trace-limit=20',
     );
@@ -157,7 +157,7 @@ describe('mistakes in the configuration', () => {
     ['WSGIErrorPage Verbose', /NWSGI1112.*Development or Production.*"Verbose"/],
     ['WSGIRequestTimeout soon', /NWSGI1113.*"soon".*500ms/],
     ['WSGIRequestTimeout -1', /NWSGI1113/],
-    ['WSGIRequestTimeout 1.5', /NWSGI1113/],
+    ['WSGIRequestTimeout 1.', /NWSGI1113/],
     ['WSGIRequestTimeout 10parsecs', /NWSGI1113/],
     ['WSGIRequestTimeout 99999999999999999999', /NWSGI1113/],
     ['WSGINodeOptions max-old-space-size=64', /NWSGI1114.*'-'/],
@@ -171,7 +171,7 @@ describe('mistakes in the configuration', () => {
     expect(ok).toBe(false);
     expect(output).toMatch(message);
     const line = lines.indexOf('# before') + 2;
-    expect(output).toMatch(new RegExp(`line ${line} of .*httpd\\.conf`));
+    expect(output).toMatch(new RegExp(`line ${line} of .*httpd\\.conf|httpd\\.conf:${line}:`));
     expect(output).toContain(directive.split(' ')[0]);
   });
 

@@ -1,11 +1,11 @@
-// Just enough JSON to hand configuration to the gateway.
+// Just enough JSON to hand configuration to JavaScript.
 #pragma once
 
 #include <cstdio>
 #include <string>
 #include <string_view>
 
-namespace nwsgi::runtime {
+namespace nwsgi::exchange {
 
 // What the bytes above 0x7f are: parts of UTF-8 characters, or characters of their own.
 enum class JsonText { kUtf8, kLatin1 };
@@ -29,4 +29,4 @@ inline std::string json_string(std::string_view text, JsonText kind = JsonText::
   return out + '"';
 }
 
-}  // namespace nwsgi::runtime
+}  // namespace nwsgi::exchange
