@@ -1,4 +1,4 @@
-// npm run bench [-- [hello|frameworks] OPTIONS]: sets up, then runs bench/<name>.mjs with these options.
+// npm run bench [-- [hello|frameworks|daemon] OPTIONS]: sets up, then runs bench/<name>.mjs with these options.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,11 +8,14 @@ import { root } from './lib/paths.mjs';
 import { setUp } from './lib/setup.mjs';
 import { main, UserError } from './lib/steps.mjs';
 
+/** The benchmarks, and the Debian packages that each one needs beside wrk. */
+const packages = { hello: [], frameworks: [], daemon: ['libapache2-mod-wsgi-py3'] };
+
 await main(async () => {
   const [first = 'hello', ...rest] = process.argv.slice(2);
   const [name, options] = first.startsWith('-') ? ['hello', process.argv.slice(2)] : [first, rest];
-  if (name !== 'hello' && name !== 'frameworks') throw new UserError(`There is no benchmark "${name}"; there are hello and frameworks.`);
-  const { libnode } = await setUp({ packages: ['wrk'] });
+  if (!(name in packages)) throw new UserError(`There is no benchmark "${name}"; there are ${Object.keys(packages).join(', ')}.`);
+  const { libnode } = await setUp({ packages: ['wrk', ...packages[name]] });
   const folder = mkdtempSync(join(tmpdir(), 'nwsgi-packages-'));
   try {
     const environment = name === 'frameworks' ? readableFrameworks(await provideFrameworks({ libnode, quick: true }), folder) : {};

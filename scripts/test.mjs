@@ -5,6 +5,7 @@
 // are named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
 import { join } from 'node:path';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
+import { provideNodes, readableNodes } from './lib/nodes.mjs';
 import { nativeOutput } from './lib/paths.mjs';
 import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp, testPackages } from './lib/setup.mjs';
@@ -21,6 +22,9 @@ function runSuite(suite, rest, environment) {
   return runVitest(suite, rest, environment);
 }
 
+/** The Node binaries that the soak tests of process groups run. */
+const nodesFor = (suites, rest) => (suites.includes('soak') && (rest.length === 0 || rest.some((argument) => argument.includes('nodes'))) ? provideNodes() : {});
+
 /** Prepares the applications that the suites run, and returns the environment that tells about them. */
 function frameworksFor(suites, libnode) {
   if (suites.includes('frameworks')) return provideFrameworks({ libnode });
@@ -36,8 +40,9 @@ await main(async () => {
   const browser = usesBrowser ? ['chromium'] : [];
   const { libnode } = await setUp({ packages: [...testPackages, ...browser] });
   const frameworks = await frameworksFor(suites, libnode);
+  const nodes = await nodesFor(suites, rest);
   const results = await withRunnableTree(async (home, folder) => {
-    const environment = { NWSGI_TEST_HOME: home, ...readableFrameworks(frameworks, folder) };
+    const environment = { NWSGI_TEST_HOME: home, ...readableFrameworks(frameworks, folder), ...readableNodes(nodes, folder) };
     const finished = [];
     for (const suite of suites) {
       console.log(`\n${bold(suite)}`);

@@ -20,8 +20,11 @@ export const freePort = () =>
     });
   });
 
-/** Configuration of an Apache with one child of 64 threads. `modulesToLoad`: names such as "proxy"; `directives`: text. */
-export function apacheConfiguration({ root, port, modulesToLoad = [], directives }) {
+/**
+ * Configuration of an Apache with one child of 64 threads. `modulesToLoad`: names such as "proxy"; `directives`: text;
+ * `nwsgi`: load mod_nwsgi.
+ */
+export function apacheConfiguration({ root, port, modulesToLoad = [], directives, nwsgi = true }) {
   const names = ['mpm_event', 'authz_core', ...modulesToLoad];
   return `
 ServerRoot "${root}"
@@ -30,7 +33,7 @@ PidFile "${root}/httpd.pid"
 Listen 127.0.0.1:${port}
 ServerName 127.0.0.1
 ${names.map((name) => `LoadModule ${name}_module ${modules}/mod_${name}.so`).join('\n')}
-LoadModule nwsgi_module ${build}/mod_nwsgi.so
+${nwsgi ? `LoadModule nwsgi_module ${build}/mod_nwsgi.so` : ''}
 ${process.getuid() === 0 ? 'User www-data\nGroup www-data' : ''}
 ErrorLog "${root}/error.log"
 DocumentRoot "${root}/htdocs"
@@ -70,18 +73,23 @@ export async function stopServer(server) {
   await ended;
 }
 
-/** Ticks (1/100 s) that these processes and their children have used so far. */
+/** Ticks (1/100 s) that these processes and all their descendants have used so far. */
 function ticksOf(pids) {
-  let ticks = 0;
+  const processes = new Map();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      const fields = readFileSync(`/proc/${entry}/stat`, 'utf8').split(') ')[1].split(' ');
-      if (pids.includes(Number(entry)) || pids.includes(Number(fields[1]))) ticks += Number(fields[11]) + Number(fields[12]);
+      // Behind the name, which may contain spaces and parentheses: state, parent, …
+      const text = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+      processes.set(Number(entry), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
     } catch {
       // The process ended meanwhile.
     }
   }
+  const counts = (pid) => pids.includes(pid) || (processes.has(pid) && counts(processes.get(pid).parent));
+  let ticks = 0;
+  for (const [pid, process_] of processes) if (counts(pid)) ticks += process_.ticks;
   return ticks;
 }
 
