@@ -1,6 +1,6 @@
 // process.env of an application: the server's own, SetEnv and PassEnv, WSGIApplicationEnv.
 import { expect, it } from 'vitest';
-import { useServer, waitFor } from './harness/index.js';
+import { processGroup, useServer, waitFor } from './harness/index.js';
 
 const app = 'platform/shows-process-env.mjs';
 
@@ -29,7 +29,7 @@ const server = useServer(
       {
         directives: (s) => [
           'WSGIApplicationEnv T_A=host',
-          `WSGIScriptAlias /preloaded ${s.app('preloaded/app.mjs')} process-group=%{GLOBAL} application-group=preloaded`,
+          `WSGIScriptAlias /preloaded ${s.app('preloaded/app.mjs')} process-group=${processGroup} application-group=preloaded`,
           `WSGIScriptAlias /host ${s.app('plain/app.mjs')}`,
           'WSGIScriptAliasMatch ^/staging ' + s.app('staging/app.mjs'),
           '<Location "/staging">',

@@ -1,6 +1,6 @@
 // Application groups: which applications share an environment, what is private to one, and what is loaded at start.
 import { describe, expect, it } from 'vitest';
-import { sleep, useServer, withServer, type Options } from './harness/index.js';
+import { daemon, processGroup, sleep, useServer, withServer, type Options } from './harness/index.js';
 
 interface Identity {
   pid: number;
@@ -42,10 +42,12 @@ describe('applications of one server', () => {
   const identity = async (path: string, host = 0, headers: Record<string, string> = {}) =>
     (await server.request(path, { host, headers })).json() as Identity;
 
-  it('have globals, built-in objects and process.env of their own, in one process', async () => {
+  it('have globals, built-in objects and process.env of their own; in httpd all are in one process', async () => {
     const one = await marks('/one?first=1');
     expect(one).toMatchObject({ globals: { first: '1' }, env: { MARK_first: '1' }, builtIn: ['first'] });
-    expect(await marks('/two')).toEqual({ globals: {}, env: {}, builtIn: [], pid: one.pid });
+    const two = await marks('/two');
+    expect(two).toMatchObject({ globals: {}, env: {}, builtIn: [] });
+    expect(two.pid === one.pid).toBe(!daemon);
     await marks('/two?second=2');
     expect(await marks('/one')).toEqual({ globals: { first: '1' }, env: { MARK_first: '1' }, builtIn: ['first'], pid: one.pid });
   });
@@ -120,7 +122,7 @@ describe('loading at the start of a child', () => {
   it('happens for WSGIImportScript before any request', async () => {
     await start(
       (s) => [
-        `WSGIImportScript ${s.app('writes-at-load.mjs')} process-group=%{GLOBAL} application-group=early`,
+        `WSGIImportScript ${s.app('writes-at-load.mjs')} process-group=${processGroup} application-group=early`,
         `WSGIScriptAlias /app ${s.app('writes-at-load.mjs')} application-group=early`,
       ],
       async (s) => {
@@ -135,13 +137,13 @@ describe('loading at the start of a child', () => {
 
   it('happens for a mount with both groups named, and in each child', async () => {
     await start(
-      (s) => `WSGIScriptAlias /app ${s.app('writes-at-load.mjs')} process-group=%{GLOBAL} application-group=early`,
+      (s) => `WSGIScriptAlias /app ${s.app('writes-at-load.mjs')} process-group=${processGroup} application-group=early`,
       async (s) => {
         await s.expectLog(/loaded in process \d+[^]*loaded in process \d+/);
         const pids = [...s.log().matchAll(/loaded in process (\d+)/g)].map(([, pid]) => Number(pid));
-        expect(new Set(pids)).toEqual(new Set(s.children()));
+        expect(new Set(pids)).toEqual(new Set(s.appProcesses()));
       },
-      { children: 2 },
+      { children: 2, daemonOptions: 'processes=2' },
     );
   });
 
@@ -161,7 +163,7 @@ describe('loading at the start of a child', () => {
   it('of a broken script leaves the others of its group serving, and names the script in the log', async () => {
     await start(
       (s) => [
-        `WSGIImportScript ${s.writeApp('broken.mjs', 'this is no JavaScript\n')} process-group=%{GLOBAL} application-group=g`,
+        `WSGIImportScript ${s.writeApp('broken.mjs', 'this is no JavaScript\n')} process-group=${processGroup} application-group=g`,
         `WSGIScriptAlias /hello ${s.app('hello.mjs')} application-group=g`,
         `WSGIScriptAlias /broken ${s.app('broken.mjs')} application-group=g`,
       ],
@@ -177,7 +179,7 @@ describe('loading at the start of a child', () => {
   it('of a missing script is logged, and the server serves', async () => {
     await start(
       (s) => [
-        `WSGIImportScript ${s.app('absent.mjs')} process-group=%{GLOBAL} application-group=g`,
+        `WSGIImportScript ${s.app('absent.mjs')} process-group=${processGroup} application-group=g`,
         `WSGIScriptAlias /hello ${s.app('hello.mjs')} application-group=g`,
       ],
       async (s) => {
@@ -190,7 +192,7 @@ describe('loading at the start of a child', () => {
   it('takes the callable from callable-object=', async () => {
     await start(
       (s) => [
-        `WSGIImportScript ${s.app('several-callables.mjs')} process-group=%{GLOBAL} application-group=g callable-object=other`,
+        `WSGIImportScript ${s.app('several-callables.mjs')} process-group=${processGroup} application-group=g callable-object=other`,
         `WSGIScriptAlias /x ${s.app('several-callables.mjs')} application-group=g callable-object=other`,
       ],
       async (s) => {

@@ -1,7 +1,7 @@
 // Reading wsgi.input: W-47 to W-56 (PEP 3333).
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { childProcesses, describeEachMpm, head, type HttpdServer, residentBytes, sanitized, useServer } from './harness/index.js';
+import { describeEachMpm, head, type HttpdServer, sanitized, useServer } from './harness/index.js';
 
 type Operation = [name: string, ...args: unknown[]];
 
@@ -153,11 +153,9 @@ describe('reading wsgi.input', () => {
       }
     };
     await server.post('/digest?chunks', randomBytes(4 << 20));
-    const children = childProcesses(server.pid).map((child) => child.pid);
-    const memory = () => children.reduce((sum, pid) => sum + residentBytes(pid), 0);
-    const before = memory();
+    const before = server.resident();
     let most = 0;
-    const watch = setInterval(() => (most = Math.max(most, memory())), 10);
+    const watch = setInterval(() => (most = Math.max(most, server.resident())), 10);
     const response = await server.post('/digest?chunks', body());
     clearInterval(watch);
     expect(response.json()).toEqual({ bytes: 64 << 20, sha256: hash.digest('hex') });

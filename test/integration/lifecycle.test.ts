@@ -111,4 +111,4 @@ describeEachMpm('life of a server', (mpm) => {
       expect(['status 503', 'connection closed']).toContain(await request);
     });
   });
-});
+}, { everyMpm: true });

@@ -54,11 +54,11 @@ describeEachMpm('smoke', (mpm) => {
   });
 
   it('serves during and after a graceful restart', async () => {
-    const before = server.children();
+    const before = [...server.children(), ...server.workers()];
     const load = startLoad(server, '/ts', { connections: 2 });
     await server.graceful();
     expect(await load.stop()).toMatchObject({ failures: [] });
     expect((await server.get('/ts')).status).toBe(200);
-    await waitFor('the old children to leave', () => !server.children().some((pid) => before.includes(pid)));
+    await waitFor('the old children to leave', () => ![...server.children(), ...server.workers()].some((pid) => before.includes(pid)));
   });
 });

@@ -1,6 +1,6 @@
 // Responses and request bodies flow with back-pressure in both directions, and nothing is held back.
 import { describe, expect, it } from 'vitest';
-import { head, residentBytes, sanitized, sleep, useServer, waitFor, type RawClient } from './harness/index.js';
+import { head, sanitized, sleep, useServer, waitFor, type RawClient } from './harness/index.js';
 
 const MiB = 1024 * 1024;
 
@@ -145,8 +145,7 @@ describe('a client that leaves', () => {
 describe('an upload that the application does not read', () => {
   it('is held back, and arrives whole once the application reads', async () => {
     const total = 64 * MiB;
-    const pid = server.children()[0] as number;
-    const before = residentBytes(pid);
+    const before = server.resident();
     const client = await server.raw();
     await client.send(head('POST /reads-slowly/upload HTTP/1.1', 'Host: localhost', `Content-Length: ${total}`));
     const block = Buffer.alloc(64 * 1024, 'u');
@@ -159,7 +158,7 @@ describe('an upload that the application does not read', () => {
     await waitFor('the upload to stop', () => sent > 0 && sent === last || ((last = sent), false), 8000, 300);
     // Most of it is in the send buffer of the client, which the kernel lets grow to some MiB.
     expect(sent).toBeLessThan(16 * MiB);
-    if (!sanitized) expect(residentBytes(pid) - before).toBeLessThan(8 * MiB);
+    if (!sanitized) expect(server.resident() - before).toBeLessThan(8 * MiB);
     expect((await json<{ read: number }>('/reads-slowly')).read).toBe(1000);
     await server.get('/reads-slowly/go');
     await sending;

@@ -16,14 +16,17 @@ export const processGroup = daemon ? 'nwsgi-test' : '%{GLOBAL}';
 /**
  * Directives that make the workers of a server; none in embedded mode.
  * @param options further options of WSGIDaemonProcess
+ * @param directives what else the server has: its WSGINodeOptions, which are about embedded environments, hold for the workers too
  */
-export function modeDirectives(options = ''): string[] {
+export function modeDirectives(options = '', directives: readonly string[] = []): string[] {
   if (!daemon) return [];
+  const nodeOptions = directives.flatMap((line) => /^WSGINodeOptions (.*)$/.exec(line)?.[1] ?? []);
   const identity = childIdentity();
   const settings = [
-    'processes=1',
+    ...(/\bprocesses=/.test(options) ? [] : ['processes=1']),
     ...(identity ? [`user=${identity.user}`, `group=${identity.user}`] : []),
     ...(process.env.NWSGI_TEST_WORKER_NODE ? [`node=${process.env.NWSGI_TEST_WORKER_NODE}`] : []),
+    ...(nodeOptions.length > 0 ? [`"node-options=${nodeOptions.join(' ')}"`] : []),
     ...(options === '' ? [] : [options]),
   ];
   return [`WSGIDaemonProcess ${processGroup} ${settings.join(' ')}`, `WSGIProcessGroup ${processGroup}`];

@@ -295,12 +295,13 @@ export class HttpdServer {
   writeConfiguration(): string {
     const { options } = this;
     const identity = childIdentity();
+    const directives = resolve(options.directives, this);
     const lines = [
       ...serverDirectives(this.root, this.logFile, this.modulePath, options),
       ...(identity ? [`User ${identity.user}`, `Group ${identity.user}`] : []),
       ...[...new Set(this.ports)].map((port) => `Listen 127.0.0.1:${port}`),
-      ...(options.nwsgi === false ? [] : modeDirectives(options.daemonOptions)),
-      ...resolve(options.directives, this),
+      ...(options.nwsgi === false ? [] : modeDirectives(options.daemonOptions, directives)),
+      ...directives,
       ...this.#hosts().flatMap((host, index) => this.#virtualHost(host, index)),
       '',
     ];

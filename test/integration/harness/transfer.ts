@@ -7,21 +7,22 @@ import { sleep } from './wait.js';
 
 const BLOCK = 65536;
 
-/** Largest resident size of the server's one child while `body` runs, beyond what it was before. */
+/** Largest resident size of the server's one child, and in daemon mode of its workers, while `body` runs, beyond what it was before. */
 export async function growth(server: HttpdServer, body: () => Promise<void>): Promise<number> {
-  const children = server.children();
-  if (children.length !== 1) throw new Error(`the server has ${children.length} children, not one`);
-  const pid = children[0] as number;
-  const before = residentBytes(pid);
+  const processes = () => [...server.children(), ...server.workers()];
+  if (server.children().length !== 1) throw new Error(`the server has ${server.children().length} children, not one`);
+  const pids = processes();
+  const resident = () => pids.reduce((sum, pid) => sum + residentBytes(pid), 0);
+  const before = resident();
   let most = before;
-  const timer = setInterval(() => (most = Math.max(most, residentBytes(pid))), 20);
+  const timer = setInterval(() => (most = Math.max(most, resident())), 20);
   try {
     await body();
   } finally {
     clearInterval(timer);
   }
-  most = Math.max(most, residentBytes(pid));
-  if (server.children()[0] !== pid) throw new Error('the child was replaced');
+  most = Math.max(most, resident());
+  if (processes().join() !== pids.join()) throw new Error('a process was replaced');
   return most - before;
 }
 

@@ -24,7 +24,7 @@ describeEachMpm('graceful restarts', (mpm) => {
         let warm = { resident: 0, descriptors: 0 };
         const begin = performance.now();
         for (let i = 1; i <= RESTARTS; i++) {
-          const before = s.children();
+          const before = s.appProcesses();
           await s.graceful();
           await waitFor('a new child', async () => {
             const { pid } = (await s.get('/')).json() as { pid: number };
