@@ -117,6 +117,7 @@ export class AppLoader {
     }
     // Before the file is read, so that a change during the load is seen; also of one that does not load.
     if (wishes.reloading) this.#bridge.watch(script, callable, type, wishes.environment);
+    else this.#bridge.remember?.(script, callable, type, wishes.environment);
     if (type !== 'wsgi') await this.#nodeScripts.begin(script);
     try {
       this.#enter(script, wishes);

@@ -115,6 +115,8 @@ export interface NativeBridge {
    * finds it, as described here, among its {@link BridgeConfig.preload}.
    */
   watch(script: string, callable: string, type: ApplicationType, environment: string): void;
+  /** The same for a script that is not reloaded: whoever replaces this process loads it ahead of the first request. Not in every host. */
+  remember?(script: string, callable: string, type: ApplicationType, environment: string): void;
   /**
    * Changes the working directory of this environment; 0, or an errno. Only where {@link BridgeConfig.ownDirectory} is true:
    * it would be everybody's. libuv's thread pool, on which asynchronous file system calls run, keeps the server's.
@@ -140,7 +142,7 @@ export interface Preload {
 export interface BridgeConfig {
   /** Application group, as expanded by the server. */
   applicationGroup: string;
-  /** Process group; '' when embedded in an Apache child. */
+  /** Process group; '' when embedded in an Apache child. Otherwise the process is the application's own. */
   processGroup: string;
   /** What the server calls itself, e.g. "Apache/2.4.62 (Debian)". */
   serverSoftware: string;
@@ -152,6 +154,8 @@ export interface BridgeConfig {
   execPath: string;
   /** The environment's thread, and those that it starts, have a working directory of their own: {@link NativeBridge.changeDirectory} works. */
   ownDirectory: boolean;
+  /** In a process of its own: the working directory that the site has chosen; without one it is the application's folder. */
+  home?: string;
 }
 
 export const BRIDGE_ABI = 2;

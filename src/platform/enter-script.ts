@@ -6,13 +6,22 @@ import { applicationFolder, WorkingDirectory } from './working-directory.js';
 
 /** What it returns runs before each script is loaded. Of several scripts in one environment, the first chooses the directory. */
 export function scriptEntry(bridge: NativeBridge, config: BridgeConfig): EnterScript {
-  const directory = new WorkingDirectory(bridge, config);
+  const enterFolder = folderEntry(bridge, config);
   let entered = false;
   return (script, { environment }) => {
     addToEnvironment(environment);
     process.argv.splice(1, process.argv.length, script);
     if (entered) return;
     entered = true;
-    directory.enter(applicationFolder(script));
+    enterFolder(applicationFolder(script));
   };
+}
+
+function folderEntry(bridge: NativeBridge, config: BridgeConfig): (folder: string) => void {
+  if (config.processGroup === '') {
+    const directory = new WorkingDirectory(bridge, config);
+    return (folder) => directory.enter(folder);
+  }
+  // A process of its own has its own directory; the site's choice is in effect already.
+  return config.home === undefined || config.home === '' ? (folder) => process.chdir(folder) : () => undefined;
 }

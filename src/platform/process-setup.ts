@@ -1,6 +1,6 @@
 /**
  * Makes `process` safe to hand to an application: what it does to it must not reach the server that the environment
- * lives in, and what it prints goes to the log.
+ * lives in, if it does not have the process for itself, and what it prints goes to the log.
  */
 import { Writable } from 'node:stream';
 import { LineBuffer } from '../wsgi/error-stream.js';
@@ -26,18 +26,9 @@ export interface RequestsInProgress {
 }
 
 export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): ProcessOutput {
-  // These internal listeners install signal handlers for process.on('SIGTERM', …). Signals belong to the server.
-  process.removeAllListeners('newListener');
-  process.removeAllListeners('removeListener');
-  if (config.execPath !== '') {
-    process.execPath = config.execPath;
-    process.argv[0] = config.execPath;
-  }
-  process.env = privateEnvironment(process.env);
-  shareEnvironmentWithWorkers();
-  explainCluster(bridge);
   // A daemon process is the application's own.
-  if (config.processGroup === '') refusePrivileges();
+  if (config.processGroup === '') shareProcess(config);
+  explainCluster(bridge);
   const out = redirect('stdout', bridge, LogLevel.notice);
   const err = redirect('stderr', bridge, LogLevel.error);
   printDescriptors(new Map([[1, (text) => out.write(text)], [2, (text) => err.write(text)]]));
@@ -47,6 +38,20 @@ export function setUpProcess(bridge: NativeBridge, config: BridgeConfig): Proces
       err.flush();
     },
   };
+}
+
+/** What an environment has to leave to the server whose process it lives in. */
+function shareProcess({ execPath }: BridgeConfig): void {
+  // These internal listeners install signal handlers for process.on('SIGTERM', …). Signals belong to the server.
+  process.removeAllListeners('newListener');
+  process.removeAllListeners('removeListener');
+  if (execPath !== '') {
+    process.execPath = execPath;
+    process.argv[0] = execPath;
+  }
+  process.env = privateEnvironment(process.env);
+  shareEnvironmentWithWorkers();
+  refusePrivileges();
 }
 
 class LogStream extends Writable {

@@ -1,0 +1,41 @@
+/** What nwsgi_bridge.node exports to a worker; see native/bridge/bridge.cc and native/fastcgi. All on the loop's thread. */
+import type { LogLevelNumber, NativeBridge } from '../native.js';
+
+/** What the addon does for the gateway itself. The rest of {@link NativeBridge} is the worker's: see bridge.ts. */
+export type RequestFunctions = Pick<
+  NativeBridge,
+  | 'abi' | 'attach' | 'record' | 'respond' | 'head' | 'write' | 'sendFile' | 'fileInfo' | 'interim' | 'upgrade' | 'trailers'
+  | 'requestTrailers' | 'end' | 'abort' | 'fail' | 'release' | 'read' | 'bodyError' | 'abortReason'
+>;
+
+export interface ServerSettings {
+  scoreboardFd: number;
+  slot: number;
+  generation: number;
+  /** For clients that are no mod_nwsgi: pairs in front of each record, as encodeRecord() makes them, and the URL prefix. */
+  plain?: { pairs: string; mount: string };
+}
+
+export interface DaemonAddon extends RequestFunctions {
+  /** False when nobody but the caller can write the line: no server listens for it. */
+  log(handle: number, level: LogLevelNumber, text: string): boolean;
+
+  /** Keeps the event loop alive until {@link close}. */
+  startServer(settings: ServerSettings): void;
+  /** Serves a connection; the descriptor is duplicated. */
+  adopt(fd: number): void;
+  /** Accepts connections of plain FastCGI clients from a socket that listens; the descriptor is duplicated. */
+  listen(fd: number): void;
+  stopListening(): void;
+  /** Nothing new is begun; connections are closed when their request is over. */
+  drain(): void;
+  /** Requests whose answer is not yet completely with the system; upgraded ones do not count. */
+  pending(): number;
+  /** Ends all requests: those in progress with this failure, those not begun by closing their connection. */
+  failAll(status: number, code: string, message: string): void;
+  /** Writes what is queued; waits at most so long for those who have to take it. */
+  flush(milliseconds: number): void;
+  close(): void;
+
+  mapScoreboard(fd: number): ArrayBuffer;
+}
