@@ -8,8 +8,8 @@ const httpd = {
   hookTimeout: 60_000,
 } as const;
 
-/** What has a configuration of process groups of its own, or no httpd: it runs once, in the project "integration". */
-const ofOneMode = ['test/integration/daemon/**', 'test/integration/serve/**', 'test/integration/harness.test.ts'];
+/** What declares process groups itself, or serves no request of an application: it runs once, in the project "integration". */
+const ofOneMode = ['daemon/**', 'serve/**', 'harness.test.ts', 'configuration.test.ts'].map((name) => `test/integration/${name}`);
 
 export default defineConfig({
   test: {
@@ -36,6 +36,15 @@ export default defineConfig({
         },
       },
       { test: { name: 'quick', include: ['test/frameworks/quick/**/*.test.ts'], environment: 'node', ...httpd } },
+      {
+        test: {
+          name: 'quick-daemon',
+          include: ['test/frameworks/quick/**/*.test.ts'],
+          environment: 'node',
+          env: { NWSGI_TEST_MODE: 'daemon' },
+          ...httpd,
+        },
+      },
       { test: { name: 'frameworks', include: ['test/frameworks/**/*.test.ts'], environment: 'node', ...httpd } },
       {
         test: {

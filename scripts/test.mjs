@@ -1,8 +1,9 @@
 // npm test [-- SUITE…] [-- VITEST ARGUMENTS]: sets up, runs the suites and prints the sum as the last line.
 //
 // Suites: layers (include rules), types, native (C++ unit tests), unit (gateway), integration (real httpd, every MPM), daemon
-// (the same files, with applications in process groups), quick (applications of a few frameworks). `soak` and `frameworks` (all frameworks, those of `quick` too) run only when they
-// are named. With NWSGI_TEST_MPM=event (or a list with commas) the integration tests use these MPMs only.
+// (the same files, with applications in process groups), quick and quick-daemon (applications of a few frameworks). `soak`
+// and `frameworks` (all frameworks, those of `quick` too) run only when they are named. With NWSGI_TEST_MPM=event (or a list
+// with commas) the integration tests use these MPMs only; with NWSGI_TEST_WORKER_NODE=/path/to/node the workers run that Node.
 import { join } from 'node:path';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
 import { provideNodes, readableNodes } from './lib/nodes.mjs';
@@ -13,7 +14,7 @@ import { bold, main } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
 const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'quick'];
-const knownSuites = [...defaultSuites, 'daemon', 'soak', 'frameworks'];
+const knownSuites = [...defaultSuites, 'daemon', 'quick-daemon', 'soak', 'frameworks'];
 
 function runSuite(suite, rest, environment) {
   if (suite === 'layers') return checkLayers();
@@ -28,7 +29,7 @@ const nodesFor = (suites, rest) => (suites.includes('soak') && (rest.length === 
 /** Prepares the applications that the suites run, and returns the environment that tells about them. */
 function frameworksFor(suites, libnode) {
   if (suites.includes('frameworks')) return provideFrameworks({ libnode });
-  return suites.includes('quick') ? provideFrameworks({ libnode, quick: true }) : {};
+  return suites.some((suite) => suite.startsWith('quick')) ? provideFrameworks({ libnode, quick: true }) : {};
 }
 
 await main(async () => {

@@ -284,6 +284,7 @@ describeEachMpm('calling the application', (mpm) => {
   const server = useServer({
     mpm,
     children: 2,
+    daemonOptions: 'processes=2',
     apps: ['count-arguments.mjs', 'describe-wsgi.mjs', 'no-start.mjs', 'wrong-results.cjs'],
     directives: (s) => [
       'WSGIApplicationGroup %{GLOBAL}',

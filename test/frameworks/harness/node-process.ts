@@ -1,14 +1,14 @@
 /** An application under plain `node`: what it does there is what is expected of it in Apache. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { dirname } from 'node:path';
-import { freePorts, isListening, waitFor } from '../../integration/harness/index.js';
+import { daemon, freePorts, isListening, waitFor } from '../../integration/harness/index.js';
 import type { App } from './apps.js';
 
 /** `node` of the version that Apache embeds, if the test scripts made it. */
 export const node = process.env.NWSGI_TEST_NODE ?? process.execPath;
 
-/** Major version of that `node`. */
-export const nodeMajor = Number(/^v(\d+)/.exec(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout)?.[1]);
+/** Major version of the Node that runs applications in Apache; in a process group that is the one in PATH, or NWSGI_TEST_WORKER_NODE. */
+export const nodeMajor = Number(/^v(\d+)/.exec(spawnSync(daemon ? (process.env.NWSGI_TEST_WORKER_NODE ?? 'node') : node, ['--version'], { encoding: 'utf8' }).stdout)?.[1]);
 
 const live = new Set<ChildProcess>();
 process.on('exit', () => live.forEach((child) => child.kill('SIGKILL')));
