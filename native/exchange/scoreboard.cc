@@ -69,16 +69,22 @@ bool Scoreboard::map(int fd, std::string* error) {
     *error = std::string("the scoreboard cannot be mapped: ") + std::strerror(errno);
     return false;
   }
-  const auto& header = *static_cast<ScoreboardHeader*>(memory);
+  if (attach(static_cast<char*>(memory), length)) return true;
+  ::munmap(memory, length);
+  *error = "descriptor " + std::to_string(fd) + " is no scoreboard of this version of nwsgi";
+  return false;
+}
+
+bool Scoreboard::attach(char* memory, size_t length) {
+  if (memory == nullptr || length < sizeof(ScoreboardHeader)) return false;
+  const auto& header = *reinterpret_cast<ScoreboardHeader*>(memory);
   const uint32_t pools = header.pool_slots;
   const uint32_t workers = header.worker_slots;
   if (header.magic != ScoreboardHeader::kMagic || header.version != ScoreboardHeader::kVersion || pools > 0xffff ||
       workers > 0xffff || size(pools, workers) > length) {
-    ::munmap(memory, length);
-    *error = "descriptor " + std::to_string(fd) + " is no scoreboard of this version of nwsgi";
     return false;
   }
-  base_ = static_cast<char*>(memory);
+  base_ = memory;
   mapped_ = length;
   pools_ = pools;
   workers_ = workers;

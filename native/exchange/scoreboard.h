@@ -175,6 +175,8 @@ class Scoreboard {
   // Maps the table of a descriptor, which may be closed afterwards. False with a message when it is none.
   bool map(int fd, std::string* error);
   void unmap();
+  // Over memory that somebody else has mapped (base() and mapped_size()). False when it holds no table.
+  bool attach(char* memory, size_t length);
 
   explicit operator bool() const { return base_ != nullptr; }
   char* base() const { return base_; }

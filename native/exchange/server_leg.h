@@ -36,6 +36,12 @@ class ServerLeg {
   // From now on every new piece of work also makes this eventfd readable (-1: stop doing so). The fd stays the
   // caller's; it is cleared by the caller. Lets the server wait for the client's socket and the application at once.
   virtual void set_wake_fd_on_server(int fd) = 0;
+  // Legs behind a descriptor of their own have no use for an eventfd: true, and what to poll(2) for until the next call.
+  struct Awaited {
+    int fd = -1;  // -1: nothing can come at present
+    short events = 0;
+  };
+  virtual bool awaits_on_server(Awaited*) { return false; }
   // The server handed `bytes` of output to the client (or dropped them); the application may go on writing.
   virtual void output_written_on_server(size_t bytes) = 0;
   // Nobody waits for the rest of the response any more; the application is told.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "module/stop_signals.h"
 
@@ -67,25 +68,42 @@ ClientWatch::ClientWatch(request_rec* r)
     : r_(r), is_stream_(r->connection->master != nullptr), timeout_(r->server->timeout) {}
 
 ClientWatch::~ClientWatch() {
-  if (leg_ != nullptr) leg_->set_wake_fd_on_server(-1);
+  if (wake_fd_ >= 0) leg_->set_wake_fd_on_server(-1);
 }
 
 void ClientWatch::attach(exchange::ServerLeg* leg) {
   if (leg_ != nullptr) return;
-  input_fd_ = input_descriptor(r_->connection);
+  leg_ = leg;
+  exchange::ServerLeg::Awaited own;
+  if (leg->awaits_on_server(&own)) return;
   wake_fd_ = thread_wake_fd.get();
   if (wake_fd_ < 0) return;
   drain(wake_fd_);
-  leg_ = leg;
   leg->set_wake_fd_on_server(wake_fd_);
+}
+
+void ClientWatch::find_input() {
+  if (std::exchange(input_known_, true)) return;
+  input_fd_ = input_descriptor(r_->connection);
+}
+
+// Where the application's news come from; nothing when there is no descriptor left for them.
+std::optional<exchange::ServerLeg::Awaited> ClientWatch::source() {
+  if (instead_) return instead_;
+  exchange::ServerLeg::Awaited own;
+  if (wake_fd_ >= 0) return exchange::ServerLeg::Awaited{wake_fd_, POLLIN};
+  if (leg_ != nullptr && leg_->awaits_on_server(&own)) return own;
+  return std::nullopt;
 }
 
 ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   Found found;
   if ((found.broken = r_->connection->aborted)) return found;
-  const StopWindow window;
+  find_input();
   const unsigned reads = interests & kRead;
-  if (wake_fd_ < 0) {
+  const auto news = source();
+  const StopWindow window;
+  if (!news) {
     // Out of descriptors: look again after a short while.
     std::this_thread::sleep_for(std::min(longest, milliseconds(5)));
     return {.work = true, .client = interests & (kRead | kWrite)};
@@ -95,7 +113,7 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   const bool blind = input_fd_ < 0 && reads != 0;
   if (is_stream_) longest = std::min(longest, kStreamSlice);
   if (blind) longest = std::min(longest, kBlindSlice);
-  pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {input_fd_, 0, 0}};
+  pollfd fds[2] = {{news->fd, news->events, 0}, {input_fd_, 0, 0}};
   if (reads != 0) fds[1].events = POLLIN;
   if (!is_stream_ && (interests & kWrite) != 0) fds[1].events |= POLLOUT;
   if (!is_stream_ && (interests & kHalfClose) != 0) fds[1].events |= POLLRDHUP;
@@ -103,8 +121,8 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   found.broken = r_->connection->aborted;
   if (blind) found.client = kRead;
   if (ready <= 0) return found;
-  if ((fds[0].revents & POLLIN) != 0) {
-    drain(wake_fd_);
+  if (fds[0].revents != 0) {
+    if (news->fd == wake_fd_) drain(wake_fd_);
     found.work = true;
   }
   const auto client = fds[1].revents;

@@ -34,24 +34,23 @@ constexpr milliseconds kSlice{1000};
 
 }  // namespace
 
-Conversation::Conversation(request_rec* r, const RequestPlan& plan, exchange::ApplicationHost* host,
-                           exchange::Ref<exchange::Exchange> exchange)
+Conversation::Conversation(request_rec* r, const RequestPlan& plan, Carrier* carrier,
+                           apr_interval_time_t request_timeout)
     : r_(r),
-      host_(host),
-      exchange_(std::move(exchange)),
-      group_{plan.application_group, r->server},
-      body_(r, exchange_.get()),
-      writer_(r, exchange_.get(), is_on(plan.settings->enable_sendfile, false)),
+      carrier_(carrier),
+      leg_(carrier->leg()),
+      body_(r, leg_),
+      writer_(r, leg_, is_on(plan.settings->enable_sendfile, false)),
       client_(r),
-      head_timeout_(std::max<apr_interval_time_t>(plan.settings->request_timeout, 0)) {}
+      head_timeout_(std::max<apr_interval_time_t>(request_timeout, 0)) {}
 
-Conversation::~Conversation() { exchange_->finish_on_server(); }
+Conversation::~Conversation() { leg_->finish_on_server(); }
 
 int Conversation::run() {
   body_.prefetch();
   if (body_.answered_by_filter()) return AP_FILTER_ERROR;
-  if (head_timeout_ != 0) head_deadline_ = Clock::now() + microseconds(head_timeout_);
-  host_->submit(group_, exchange_);
+  if (!carrier_->submit(this)) return give_up(given_up_);
+  start_clock();
   bool starved = false;
   for (;;) {
     Work work = next_work(starved);
@@ -65,17 +64,33 @@ int Conversation::run() {
       if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
       if (writer_.ended()) return OK;
     }
-    if (work.end != End::kOpen) return conclude(work.end);
+    if (work.end != End::kOpen) {
+      if (recovers(work.end)) continue;
+      return given_up_ != 0 ? give_up(given_up_) : conclude(work.end);
+    }
     starved = false;
     if (work.body_wanted) {
       starved = body_.pump() == RequestBody::Progress::kStarved;
       if (body_.answered_by_filter()) {
-        exchange_->abort_on_server(AbortReason::kClientGone);
+        leg_->abort_on_server(AbortReason::kClientGone);
         return AP_FILTER_ERROR;
       }
     }
     if (!starved) starved_since_ = {};
   }
+}
+
+// The application's time begins when it has got the request.
+void Conversation::start_clock() {
+  if (head_timeout_ != 0) head_deadline_ = Clock::now() + microseconds(head_timeout_);
+}
+
+// Whether the request was handed over once more, after whoever had it ended without having begun it.
+bool Conversation::recovers(End end) {
+  if (end != End::kFailed && end != End::kAborted) return false;
+  if (!carrier_->recover(this)) return false;
+  start_clock();
+  return true;
 }
 
 // From the output's item at `upgrade` on, the connection carries another protocol.
@@ -87,10 +102,10 @@ int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t 
   const ResponseWriter::Outcome outcome = writer_.write(output, End::kOpen);
   if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
   // A body that was not read would be taken for bytes of the new protocol.
-  while (!body_.finished() && body_.pump() == RequestBody::Progress::kMoved && exchange_->body_room_on_server() != 0) {
+  while (!body_.finished() && body_.pump() == RequestBody::Progress::kMoved && leg_->body_room_on_server() != 0) {
   }
   if (!body_.finished() || !Tunnel::possible(r_)) {
-    exchange_->abort_on_server(AbortReason::kServerFault);
+    leg_->abort_on_server(AbortReason::kServerFault);
     log_request(r_, APLOG_INFO, 0, Code::kUpgradeRefused,
                 "the application agreed to another protocol, but this request cannot change to one: %s",
                 body_.finished() ? "it is of HTTP/1.0, or has no Upgrade header" : "it has a body that was not read");
@@ -98,7 +113,7 @@ int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t 
   }
   exchange::ResponseHead head;
   if (!writer_.parse(head_text, &head)) return after_write(ResponseWriter::Outcome::kBadHead);
-  Tunnel tunnel(r_, exchange_.get());
+  Tunnel tunnel(r_, leg_);
   tunnel.open(head);
   tunnel.take(&after);
   tunnel.run(&client_);
@@ -113,7 +128,7 @@ Clock::time_point Conversation::wait_until(milliseconds longest) const {
 
 Work Conversation::next_work(bool starved) {
   if (!starved && !watching_) {
-    Work work = exchange_->wait_on_server(wait_until(kShortWait));
+    Work work = leg_->wait_on_server(wait_until(kShortWait));
     if (work.any()) return work;
     watching_ = true;
   }
@@ -122,9 +137,9 @@ Work Conversation::next_work(bool starved) {
 
 // Waits for the application, the client and the clock, until one of them asks for something.
 Work Conversation::watch(bool starved) {
-  client_.attach(exchange_.get());
+  client_.attach(leg_);
   for (;;) {
-    Work work = exchange_->poll_on_server();
+    Work work = leg_->poll_on_server();
     if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved)) return work;
     if (!limits_hold(starved)) return Work{};
     const Clock::time_point before = Clock::now();
@@ -140,7 +155,7 @@ Work Conversation::watch(bool starved) {
         if (!starved) break;
         [[fallthrough]];  // mod_reqtimeout enforces its rates on reads
       case ClientWatch::Event::kReadable:
-        return exchange_->poll_on_server();
+        return leg_->poll_on_server();
       case ClientWatch::Event::kHalfClosed:
         if (!still_listening()) {
           client_left();
@@ -154,6 +169,30 @@ Work Conversation::watch(bool starved) {
   }
 }
 
+// For the carrier, before the application has the request.
+Waiting::Result Conversation::wait(int fd, short events, Clock::time_point until) {
+  client_.await_instead({fd, events});
+  Result result = Result::kTime;
+  for (bool first = true;; first = false) {
+    const Clock::time_point now = Clock::now();
+    if (!first && now >= until) break;
+    const auto left = std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(0));
+    const milliseconds slice = mind_half_close_from_ > now ? kHalfCloseSlice : kSlice;
+    const ClientWatch::Event event = client_.wait(std::min(left, slice), false, now >= mind_half_close_from_);
+    if (event == ClientWatch::Event::kWork) {
+      result = Result::kReady;
+      break;
+    }
+    if (event == ClientWatch::Event::kGone || (event == ClientWatch::Event::kHalfClosed && !still_listening())) {
+      client_left();
+      result = Result::kClientGone;
+      break;
+    }
+  }
+  client_.await_leg();
+  return result;
+}
+
 // The client will send nothing more. With all of its body here, that means that it hung up. Else bytes sent before may
 // still be on their way through the filters: take them, or find out that the rest of the body will never come and let
 // the application say so.
@@ -164,7 +203,7 @@ bool Conversation::still_listening() {
   const Clock::time_point now = Clock::now();
   if (body_.failed()) {
     if (gone_at_ == Clock::time_point{}) gone_at_ = now + kUnreadHalfCloseGrace;
-    if (!read_failed_ && exchange_->body_requested_on_server()) {
+    if (!read_failed_ && leg_->body_requested_on_server()) {
       read_failed_ = true;
       gone_at_ = now + kHalfCloseGrace;
     }
@@ -185,18 +224,19 @@ bool Conversation::limits_hold(bool starved) {
     return true;
   }
   if (head_timeout_ == 0 || writer_.head_taken() || now < head_deadline_) return true;
-  exchange_->abort_on_server(AbortReason::kTimeout);
-  host_->report_timeout(group_);
+  leg_->abort_on_server(AbortReason::kTimeout);
+  carrier_->report_timeout();
   log_request(r_, APLOG_ERR, 0, Code::kRequestTimeout,
-              "the application did not begin its answer within WSGIRequestTimeout (%" APR_TIME_T_FMT
-              " ms); the client gets 504. Look for a promise that never settles, or raise the limit",
+              "the application did not begin its answer within %" APR_TIME_T_FMT
+              " ms (WSGIRequestTimeout, or its group's request-timeout); the client gets 504. Look for a promise that "
+              "never settles, or raise the limit",
               head_timeout_ / 1000);
   given_up_ = HTTP_GATEWAY_TIME_OUT;
   return false;
 }
 
 void Conversation::client_left() {
-  exchange_->abort_on_server(AbortReason::kClientGone);
+  leg_->abort_on_server(AbortReason::kClientGone);
   log_request(r_, APLOG_INFO, 0, Code::kClientGone, "the client left before the answer was complete");
   r_->connection->aborted = 1;
   r_->connection->keepalive = AP_CONN_CLOSE;
@@ -208,10 +248,10 @@ int Conversation::give_up(int status) { return r_->connection->aborted || writer
 int Conversation::after_write(ResponseWriter::Outcome outcome) {
   switch (outcome) {
     case ResponseWriter::Outcome::kFilterError:
-      exchange_->abort_on_server(AbortReason::kClientGone);
+      leg_->abort_on_server(AbortReason::kClientGone);
       return AP_FILTER_ERROR;
     case ResponseWriter::Outcome::kBadHead:
-      exchange_->abort_on_server(AbortReason::kServerStopping);
+      leg_->abort_on_server(AbortReason::kServerStopping);
       log_request(r_, APLOG_ERR, 0, Code::kBadHead,
                   "the gateway handed over a response head that is malformed; this is a fault of nwsgi, please report it");
       return HTTP_INTERNAL_SERVER_ERROR;
@@ -224,7 +264,7 @@ int Conversation::after_write(ResponseWriter::Outcome outcome) {
 int Conversation::conclude(End end) {
   if (end == End::kAborted && !writer_.head_taken() && !body_.failed()) return hang_up();
   if (end == End::kFailed || !writer_.head_taken()) return answer_failure();
-  const exchange::Failure& failure = exchange_->failure_on_server();
+  const exchange::Failure& failure = leg_->failure_on_server();
   if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_ERR, failure);
   log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
               "the application ended before its answer was complete; the client sees a broken connection");
@@ -243,7 +283,7 @@ int Conversation::hang_up() {
 
 // Nothing was sent: httpd answers with its own page, or ErrorDocument.
 int Conversation::answer_failure() {
-  const exchange::Failure& failure = exchange_->failure_on_server();
+  const exchange::Failure& failure = leg_->failure_on_server();
   if (body_.failed() && body_.failure_status() != 0) {
     // The application failed because the client's body did; the client is told about its own mistake.
     if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_INFO, failure);

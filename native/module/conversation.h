@@ -4,7 +4,7 @@
 
 #include <httpd.h>
 
-#include "exchange/application_host.h"
+#include "module/carrier.h"
 #include "module/client_watch.h"
 #include "module/request_body.h"
 #include "module/request_record.h"
@@ -12,10 +12,10 @@
 
 namespace nwsgi::httpd_side {
 
-class Conversation {
+class Conversation final : private Waiting {
  public:
-  Conversation(request_rec* r, const RequestPlan& plan, exchange::ApplicationHost* host,
-               exchange::Ref<exchange::Exchange> exchange);
+  // `request_timeout`: for the begin of the answer; 0: none. The carrier outlives the conversation.
+  Conversation(request_rec* r, const RequestPlan& plan, Carrier* carrier, apr_interval_time_t request_timeout);
   // No call of the application reaches the request once the conversation is gone.
   ~Conversation();
   Conversation(const Conversation&) = delete;
@@ -25,12 +25,15 @@ class Conversation {
   int run();
 
  private:
+  Result wait(int fd, short events, exchange::Clock::time_point until) override;
   exchange::Work next_work(bool starved);
   exchange::Work watch(bool starved);
   bool limits_hold(bool starved);
   bool still_listening();
   void client_left();
   int become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
+  void start_clock();
+  bool recovers(exchange::End end);
   int conclude(exchange::End end);
   int hang_up();
   int answer_failure();
@@ -39,13 +42,12 @@ class Conversation {
   exchange::Clock::time_point wait_until(std::chrono::milliseconds longest) const;
 
   request_rec* const r_;
-  exchange::ApplicationHost* const host_;
-  const exchange::Ref<exchange::Exchange> exchange_;
-  const exchange::GroupRef group_;
+  Carrier* const carrier_;
+  exchange::ServerLeg* const leg_;
   RequestBody body_;
   ResponseWriter writer_;
   ClientWatch client_;
-  const apr_interval_time_t head_timeout_;  // WSGIRequestTimeout; 0: none
+  const apr_interval_time_t head_timeout_;  // 0: none
   exchange::Clock::time_point head_deadline_{};
   exchange::Clock::time_point starved_since_{};
   exchange::Clock::time_point mind_half_close_from_{};

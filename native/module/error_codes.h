@@ -2,6 +2,8 @@
 // in docs/errors.md; the text beside the code in the log says what happened, where, and what to do.
 #pragma once
 
+#include <string>
+
 namespace nwsgi::httpd_side {
 
 enum class Code : int {
@@ -63,6 +65,29 @@ enum class Code : int {
   kNotAFile = 1219,             // 403: neither file nor directory
   kBodyTooLarge = 1220,         // 413: the request body exceeds LimitRequestBody
   kUpgradeRefused = 1221,       // 400: the request cannot change its protocol
+
+  // Requests for applications in daemon processes.
+  kQueueFull = 4101,            // 503: queue-limit requests wait already
+  kQueueTimeout = 4102,         // 504: queue-timeout
+  kNoFreeWorker = 4103,         // 503: no worker was there, or free, within connect-timeout
+  kSupervisorUnreachable = 4104,  // 503: nobody answers on the group's socket
+  kWorkerLost = 4105,           // 502: the worker ended while it had the request
+  kAnswerMalformed = 4106,      // 502: the worker's answer cannot be used
+  kRequestRepeated = 4107,      // information: the request was sent to another worker
+  kWorkersKeepLeaving = 4108,   // 503: worker after worker ended before it began the request
+  kWorkerStuck = 4109,          // 504: socket-timeout
+  kHeadLineTooLong = 4110,      // 500: header-buffer-size
+  kEmbeddedRestricted = 4111,   // 500: WSGIRestrictEmbedded On
+  kProcessRestricted = 4112,    // 500: WSGIRestrictProcess does not list the group
+  kProcessNotReachable = 4113,  // 500: the group belongs to another virtual host
+  kScriptOwner = 4114,          // 403: script-user, script-group
+  kScoreboardUnusable = 4115,   // 500: the group's table in shared memory is missing or of another version
 };
+
+// As it stands in the log.
+inline std::string code_name(Code code) {
+  std::string digits = std::to_string(static_cast<int>(code));
+  return "NWSGI" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits;
+}
 
 }  // namespace nwsgi::httpd_side

@@ -10,6 +10,8 @@
 
 #include "module/config.h"
 #include "module/conversation.h"
+#include "module/daemon_config.h"
+#include "module/daemon_dispatch.h"
 #include "module/expansion.h"
 #include "module/lifecycle.h"
 #include "module/log.h"
@@ -54,21 +56,58 @@ int check_script(request_rec* r, const RequestPlan& plan) {
   return OK;
 }
 
-// The names that were expanded for this request; literal ones were checked with the configuration.
-int check_names(request_rec* r, const RequestPlan& plan) {
-  if (plan.process_group[0] != '\0') {
-    log_request(r, APLOG_ERR, 0, Code::kProcessGroupAtRequest,
-                "there is no process group \"%s\"; check what its WSGIProcessGroup or process-group= expands to",
-                plan.process_group);
-    return HTTP_INTERNAL_SERVER_ERROR;
+// Where the request's application runs: *group stays null for this process. Names may have been expanded for this
+// request; literal ones were checked with the configuration.
+int find_group(request_rec* r, const RequestPlan& plan, const DaemonGroup** group) {
+  const char* const name = plan.process_group;
+  if (name[0] == '\0') {
+    if (!embedded_mode_allowed()) {
+      log_request(r, APLOG_ERR, 0, Code::kEmbeddedRestricted,
+                  "no application may run in the server's own processes (WSGIRestrictEmbedded On); name a process group "
+                  "for this one with WSGIProcessGroup or process-group=");
+      return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (process_group_allowed(r, name)) return OK;
   }
-  if (!is_export_name(plan.callable)) {
-    log_request(r, APLOG_ERR, 0, Code::kCallableAtRequest,
-                "\"%s\" is not the name of an export; check what its WSGICallableObject or callable-object= expands to",
-                plan.callable);
-    return HTTP_INTERNAL_SERVER_ERROR;
+  const GroupResult found =
+      name[0] == '\0' ? GroupResult{GroupSearch::kRestricted, nullptr} : find_daemon_group(r, name);
+  *group = found.group;
+  switch (found.search) {
+    case GroupSearch::kFound:
+      return OK;
+    case GroupSearch::kRestricted:
+      log_request(r, APLOG_ERR, 0, Code::kProcessRestricted,
+                  "process group \"%s\" may not be used here: WSGIRestrictProcess does not list it",
+                  name[0] != '\0' ? name : "%{GLOBAL}");
+      break;
+    case GroupSearch::kNotReachable:
+      log_request(r, APLOG_ERR, 0, Code::kProcessNotReachable,
+                  "process group \"%s\" belongs to another virtual host; declare it outside of virtual hosts, or in one with "
+                  "this ServerName", name);
+      break;
+    case GroupSearch::kUnknown:
+      log_request(r, APLOG_ERR, 0, Code::kProcessGroupAtRequest,
+                  "there is no process group \"%s\"; check what its WSGIProcessGroup or process-group= expands to, and "
+                  "declare it with WSGIDaemonProcess", name);
+      break;
   }
-  return OK;
+  return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int check_callable(request_rec* r, const RequestPlan& plan) {
+  if (is_export_name(plan.callable)) return OK;
+  log_request(r, APLOG_ERR, 0, Code::kCallableAtRequest,
+              "\"%s\" is not the name of an export; check what its WSGICallableObject or callable-object= expands to",
+              plan.callable);
+  return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int check_owner(request_rec* r, const DaemonGroup& group) {
+  const char* const problem = check_script_owner(r->pool, group, r->filename);
+  if (problem == nullptr) return OK;
+  log_request(r, APLOG_ERR, 0, Code::kScriptOwner, "\"%s\" may not run in process group \"%s\": %s", r->filename,
+              group.name, problem);
+  return HTTP_FORBIDDEN;
 }
 
 int set_up_body(request_rec* r, const DirConfig* settings) {
@@ -85,24 +124,47 @@ int set_up_body(request_rec* r, const DirConfig* settings) {
   return status;
 }
 
-int serve(request_rec* r) {
-  const RequestPlan plan = make_plan(r);
-  int status = check_script(r, plan);
-  if (status == OK) status = check_names(r, plan);
-  if (status == OK) status = set_up_body(r, plan.settings);
-  if (status != OK) return status;
+// A subrequest (mod_include) has no body of its own.
+bool has_body(const request_rec* r) { return r->main == nullptr && (r->read_chunked || r->remaining > 0); }
 
+int serve_embedded(request_rec* r, const RequestPlan& plan) {
   exchange::Failure failure;
   exchange::ApplicationHost* host = application_host(&failure);
   if (host == nullptr) {
     log_failure(r, APLOG_ERR, failure);
     return failure.status;
   }
-  // A subrequest (mod_include) has no body of its own.
-  const bool has_body = r->main == nullptr && (r->read_chunked || r->remaining > 0);
-  Conversation conversation(r, plan, host,
-                            exchange::Exchange::create(build_record(r, plan, is_multiprocess()), has_body));
+  EmbeddedCarrier carrier(host, {plan.application_group, r->server},
+                          exchange::Exchange::create(build_record(r, plan, is_multiprocess()), has_body(r)));
+  Conversation conversation(r, plan, &carrier, plan.settings->request_timeout);
   return conversation.run();
+}
+
+int serve_in_group(request_rec* r, const RequestPlan& plan, const DaemonGroup& group) {
+  exchange::Failure failure;
+  GroupInChild* in_child = group_in_child(group, &failure);
+  if (in_child == nullptr) {
+    log_failure(r, APLOG_ERR, failure);
+    return failure.status;
+  }
+  DaemonCarrier carrier(r, group, in_child, plan.application_group, build_record(r, plan, is_multiprocess(group)),
+                        has_body(r));
+  const apr_interval_time_t timeout = plan.settings->request_timeout;
+  Conversation conversation(r, plan, &carrier,
+                            timeout >= 0 ? timeout : apr_time_from_msec(group.options.request_timeout));
+  return conversation.run();
+}
+
+int serve(request_rec* r) {
+  const RequestPlan plan = make_plan(r);
+  const DaemonGroup* group = nullptr;
+  int status = check_script(r, plan);
+  if (status == OK) status = find_group(r, plan, &group);
+  if (status == OK) status = check_callable(r, plan);
+  if (status == OK && group != nullptr) status = check_owner(r, *group);
+  if (status == OK) status = set_up_body(r, plan.settings);
+  if (status != OK) return status;
+  return group != nullptr ? serve_in_group(r, plan, *group) : serve_embedded(r, plan);
 }
 
 }  // namespace

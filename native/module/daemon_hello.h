@@ -1,0 +1,59 @@
+// How a child gets a connection to a worker: it says hello on the socket of the process group's supervisor, which answers
+// when a worker is there and hands the connection over to it.
+//
+// Question, in host byte order: u32 magic, u32 slot (kAnySlot: any), u32 generation, u32 length of the name, u32 length of
+// the blob, name of the application group, blob (unused). Answer: u32 magic, u32 status (0: the connection is the worker's
+// now), u32 slot, u32 generation, u32 pid, u32 HTTP status, u32 Retry-After, u32 length of the code, u32 length of the
+// message, code, message. A worker that the supervisor chose is claimed for the asker.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "exchange/work.h"
+#include "module/carrier.h"
+#include "module/daemon_connections.h"
+
+namespace nwsgi::httpd_side {
+
+class Hello {
+ public:
+  enum class Status {
+    kPending,      // no answer yet: ask again
+    kConnected,    // take_connection()
+    kRefused,      // failure() says why
+    kUnreachable,  // error()
+    kClientGone,
+  };
+
+  Hello() = default;
+  ~Hello();
+  Hello(const Hello&) = delete;
+  Hello& operator=(const Hello&) = delete;
+
+  // Connects and asks for this worker, or any of the pool where it is null. kPending: asked, or (asked() is false) the
+  // supervisor's queue of connections was full until the time had come.
+  Status ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker,
+             Waiting* waiting, exchange::Clock::time_point until);
+  Status answer(Waiting* waiting, exchange::Clock::time_point until);
+  bool asked() const { return asked_; }
+
+  std::unique_ptr<DaemonConnection> take_connection();
+  const exchange::Failure& failure() const { return failure_; }
+  int error() const { return error_; }  // errno; 0: the supervisor hung up or talked nonsense
+
+ private:
+  Status connect(const char* socket_path, Waiting* waiting, exchange::Clock::time_point until);
+  Status unreachable(int error);
+  Status parse();
+
+  int fd_ = -1;
+  bool asked_ = false;
+  std::string received_;
+  exchange::Claim worker_;
+  exchange::Failure failure_;
+  int error_ = 0;
+};
+
+}  // namespace nwsgi::httpd_side
