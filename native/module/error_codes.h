@@ -43,6 +43,24 @@ enum class Code : int {
   kBadSocketPrefix = 4007,      // WSGISocketPrefix is no path
   kDirectiveIgnored = 4008,     // notice: a directive of mod_wsgi that has no effect here
 
+  // Daemon mode, in the parent.
+  kSocketFolder = 4040,         // the folder for sockets cannot be used
+  kSocketFailed = 4041,         // a socket could not be made
+  kNodeMissing = 4042,          // no node executable was found
+  kNodeUnusable = 4043,         // the node executable does not run
+  kNodeTooOld = 4044,           // it is older than Node 18
+  kDaemonFileMissing = 4045,    // dist/supervisor/main.js or nwsgi_bridge.node is not there
+  kDaemonFileUnreadable = 4046,  // the group's user cannot read it
+  kIdentityFailed = 4047,       // user, groups, folder or a limit could not be set
+  kRootRefused = 4048,          // the group would run as root
+  kNotPrivileged = 4049,        // warning: user= without a start by root
+  kSupervisorNotStarted = 4050,  // fork or exec failed
+  kSupervisorEnded = 4051,      // a supervisor ended unasked
+  kSupervisorKilled = 4052,     // warning: a supervisor did not end in time
+  kSharedMemoryFailed = 4053,   // the scoreboard or a pipe could not be made
+  kGroupStarted = 4054,         // information: a supervisor was started
+  kGroupRetired = 4055,         // information: a group changed or was removed
+
   // Requests.
   kScriptMissing = 1201,        // 404
   kScriptIsDirectory = 1202,    // 403

@@ -15,6 +15,7 @@
 #include "module/config.h"
 #include "module/daemon_dispatch.h"
 #include "module/daemon_config.h"
+#include "module/daemon_process.h"
 #include "module/log.h"
 #include "module/runtime_loader.h"
 #include "module/stop_signals.h"
@@ -175,6 +176,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
   separate_server_configs(pconf, server);
   find_environment_module();
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+  if (const int status = start_process_groups(pconf, server); status != OK) return status;
   if (!applications_configured(server) || !embedded_mode_allowed()) return OK;
   const RuntimeFiles files = find_runtime_files();
   if (files.module_directory.empty()) {
@@ -197,6 +199,7 @@ int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec*
 
 void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   child().server = server;
+  leave_process_groups();
   int processes = 1;
   ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
   start_stop_signals();

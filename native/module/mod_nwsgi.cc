@@ -7,6 +7,7 @@
 
 #include "module/config.h"
 #include "module/daemon_config.h"
+#include "module/daemon_process.h"
 #include "module/directives.h"
 #include "module/handler.h"
 #include "module/lifecycle.h"
@@ -25,7 +26,10 @@ void register_hooks(apr_pool_t*) {
 
   ap_hook_pre_config(begin_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_check_config(check_group_references, nullptr, nullptr, APR_HOOK_MIDDLE);
-  ap_hook_post_config(check_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  // Before mod_cgid, whose daemon would otherwise inherit descriptors of process groups that this configuration changes.
+  static const char* const kAfterProcessGroups[] = {"mod_cgid.c", nullptr};
+  ap_hook_post_config(check_configuration, nullptr, kAfterProcessGroups, APR_HOOK_MIDDLE);
+  ap_hook_child_status(note_child_status, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(start_child, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
   ap_hook_child_stopping(stop_child, nullptr, nullptr, APR_HOOK_MIDDLE);

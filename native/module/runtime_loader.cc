@@ -83,6 +83,9 @@ RuntimeFiles find_runtime_files() {
   // The loader looks for libnode relative to the path it is given ($ORIGIN), so that one is resolved too.
   files.runtime = resolved_path(
       first_existing({directory + "/nwsgi_runtime.so", directory + "/nwsgi/nwsgi_runtime.so"}, &files.tried));
+  std::vector<std::string> not_reported;  // only process groups need it
+  files.bridge = resolved_path(
+      first_existing({directory + "/nwsgi_bridge.node", directory + "/nwsgi/nwsgi_bridge.node"}, &not_reported));
   const std::string bootstrap =
       first_existing({directory + "/../../dist/bootstrap.cjs", directory + "/nwsgi/dist/bootstrap.cjs",
                       directory + "/dist/bootstrap.cjs", directory + "/bootstrap.cjs"},

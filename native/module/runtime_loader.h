@@ -10,6 +10,7 @@ namespace nwsgi::httpd_side {
 
 struct RuntimeFiles {
   std::string runtime;            // path of nwsgi_runtime.so; empty: not found
+  std::string bridge;             // path of nwsgi_bridge.node, for workers; empty: not found
   std::string gateway_directory;  // folder of bootstrap.cjs; empty: not found
   std::string module_directory;   // where the search began; empty: the module cannot tell
   std::vector<std::string> tried;  // the paths that were looked at, for the message
