@@ -11,6 +11,10 @@
 
 #include "bridge/dispatcher.h"
 #include "bridge/values.h"
+#ifndef NWSGI_EMBEDDED
+#include "bridge/daemon.h"
+#include "bridge/serve_support.h"
+#endif
 
 namespace nwsgi::bridge {
 
@@ -192,13 +196,15 @@ Napi::Value abort_reason(Info info) {
   return number(info, exchange ? static_cast<double>(exchange->abort_reason()) : 0);
 }
 
-void log(Info info) {
+// True when the server logs it; a daemon's gateway writes other lines by itself.
+Napi::Value log(Info info) {
   Dispatcher& dispatcher = dispatcher_of(info);
   const auto level = static_cast<uint8_t>(info[1].ToNumber().Uint32Value());
   std::string text = to_utf8(info[2]);
   const Ref<Exchange> exchange = dispatcher.find(info[0]);
-  if (exchange && exchange->log(level, text)) return;
-  dispatcher.context().events->log(level, text);
+  const bool taken = exchange && exchange->log(level, text);
+  if (!taken && dispatcher.context().events != nullptr) dispatcher.context().events->log(level, text);
+  return Napi::Boolean::New(info.Env(), taken);
 }
 
 Napi::Value attach(Info info) {
@@ -209,6 +215,8 @@ Napi::Value attach(Info info) {
   }
   return info.Env().Undefined();
 }
+
+#ifdef NWSGI_EMBEDDED
 
 Napi::Value change_directory(Info info) { return number(info, ::chdir(to_utf8(info[0]).c_str()) == 0 ? 0 : errno); }
 
@@ -223,21 +231,15 @@ void watch(Info info) {
 }
 void stopped(Info info) { dispatcher_of(info).context().events->on_stopped(); }
 
+#endif
+
 template <auto Function>
 void define(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<Function>(exports.Env(), name));
 }
 
-Napi::Object init(Napi::Env env, Napi::Object exports) {
-  exchange::BridgeContext* context = exchange::current_bridge_context();
-  if (context == nullptr) {
-    Napi::Error::New(env, "nwsgi_bridge works only in the main thread of an environment that nwsgi started")
-        .ThrowAsJavaScriptException();
-    return exports;
-  }
-  env.SetInstanceData<Dispatcher>(new Dispatcher(env, context));
+void define_request_functions(Napi::Object exports) {
   exports.Set("abi", kBridgeAbi);
-  exports.Set("config", context->config_json);
   define<attach>(exports, "attach");
   define<record>(exports, "record");
   define<respond>(exports, "respond");
@@ -257,19 +259,59 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<body_error>(exports, "bodyError");
   define<abort_reason>(exports, "abortReason");
   define<log>(exports, "log");
+}
+
+#ifdef NWSGI_EMBEDDED
+
+// What the gateway reports to its host; a daemon's gateway reports to its supervisor instead (src/worker/bridge.ts).
+void define_host_functions(Napi::Object exports) {
   define<ready>(exports, "ready");
   define<load_failed>(exports, "loadFailed");
   define<watch>(exports, "watch");
   define<change_directory>(exports, "changeDirectory");
   define<on_stop>(exports, "onStop");
   define<stopped>(exports, "stopped");
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exchange::BridgeContext* context = exchange::current_bridge_context();
+  if (context == nullptr) {
+    Napi::Error::New(env, "nwsgi_bridge works only in the main thread of an environment that nwsgi started")
+        .ThrowAsJavaScriptException();
+    return exports;
+  }
+  env.SetInstanceData<Dispatcher>(new Dispatcher(env, context));
+  exports.Set("config", context->config_json);
+  define_request_functions(exports);
+  define_host_functions(exports);
   return exports;
 }
+
+#else
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  Daemon* const daemon = Daemon::create(env);
+  if (daemon == nullptr) {
+    Napi::Error::New(env, "nwsgi_bridge works only in the main thread of a process, once").ThrowAsJavaScriptException();
+    return exports;
+  }
+  define_request_functions(exports);
+  daemon->define(exports);
+  add_serve_functions(exports);
+  return exports;
+}
+
+#endif
 
 }  // namespace
 
 }  // namespace nwsgi::bridge
 
+#ifdef NWSGI_EMBEDDED
 extern "C" napi_value nwsgi_bridge_init(napi_env env, napi_value exports) {
   return Napi::RegisterModule(env, exports, nwsgi::bridge::init);
 }
+#else
+static Napi::Object initialise(Napi::Env env, Napi::Object exports) { return nwsgi::bridge::init(env, exports); }
+NODE_API_MODULE(nwsgi_bridge, initialise)
+#endif

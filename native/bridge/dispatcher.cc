@@ -37,7 +37,8 @@ struct Dispatcher::Async {
   }
 };
 
-Dispatcher::Dispatcher(Napi::Env env, exchange::BridgeContext* context) : env_(env), context_(context) {
+Dispatcher::Dispatcher(Napi::Env env, exchange::BridgeContext* context, Owner owner)
+    : env_(env), context_(context), owner_(owner) {
   batch_.reserve(kBatch);
 }
 
@@ -50,9 +51,7 @@ exchange::Ref<exchange::Exchange> Dispatcher::find(const Napi::Value& handle) {
 }
 
 bool Dispatcher::attach(Napi::Uint8Array records, Napi::Float64Array envelopes, Napi::Function on_turn) {
-  if (async_ != nullptr) return false;
-  uv_loop_t* loop = nullptr;
-  if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return false;
+  if (attached_) return false;
   records_reference_ = Napi::Persistent(records.As<Napi::Object>());
   envelopes_reference_ = Napi::Persistent(envelopes.As<Napi::Object>());
   on_turn_ = Napi::Persistent(on_turn);
@@ -60,6 +59,14 @@ bool Dispatcher::attach(Napi::Uint8Array records, Napi::Float64Array envelopes, 
   records_size_ = records.ByteLength();
   envelopes_ = envelopes.Data();
   envelope_slots_ = std::min(kBatch, envelopes.ElementLength() / kEnvelopeStride);
+  attached_ = owner_.wake != nullptr || attach_to_loop();
+  if (attached_ && owner_.wake != nullptr) context_->mailbox->set_waker_on_loop(owner_.wake, owner_.data);
+  return attached_;
+}
+
+bool Dispatcher::attach_to_loop() {
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return false;
   async_ = new Async();
   async_->dispatcher = this;
   async_->mailbox = context_->mailbox;
@@ -75,12 +82,18 @@ bool Dispatcher::attach(Napi::Uint8Array records, Napi::Float64Array envelopes, 
 
 void Dispatcher::set_stop_callback(Napi::Function callback) { on_stop_ = Napi::Persistent(callback); }
 
-void Dispatcher::on_wake() {
+bool Dispatcher::deliver() {
+  if (!attached_) return false;
   Napi::HandleScope scope(env_);
+  deliver_stop();
+  if (!context_->mailbox->take_on_loop(&batch_, envelope_slots_)) return false;
+  deliver_batch();
+  return true;
+}
+
+void Dispatcher::on_wake() {
   for (int turn = 0; turn < kTurnsPerWake;) {
-    deliver_stop();
-    if (context_->mailbox->take_on_loop(&batch_, envelope_slots_)) {
-      deliver_batch();
+    if (deliver()) {
       ++turn;
     } else if (!context_->mailbox->stay_awake_on_loop()) {
       return;
@@ -93,7 +106,7 @@ void Dispatcher::deliver_stop() {
   exchange::StopRequest stop;
   if (!context_->mailbox->take_stop_on_loop(&stop)) return;
   if (on_stop_.IsEmpty()) {
-    context_->events->on_stopped();
+    if (context_->events != nullptr) context_->events->on_stopped();
     return;
   }
   call(on_stop_, {Napi::String::New(env_, stop.reason), Napi::Number::New(env_, stop.milliseconds)});
@@ -133,8 +146,13 @@ void Dispatcher::call(const Napi::FunctionReference& function, std::initializer_
   napi_value result = nullptr;
   const napi_status status = napi_make_callback(env_, nullptr, env_.Global(), function.Value(), arguments.size(),
                                                 arguments.begin(), &result);
+  const bool stopped = owner_.stopped_javascript != nullptr && owner_.stopped_javascript(owner_.data);
   if (status != napi_pending_exception) return;  // ok, or the environment is being stopped
   napi_value error = nullptr;
+  if (stopped) {
+    napi_get_and_clear_last_exception(env_, &error);
+    return;
+  }
   // The gateway's turn never throws; should it do so, it is an uncaught exception like any other.
   if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
 }

@@ -1,4 +1,5 @@
-// Runs on the thread of one environment: takes batches from the mailbox and hands each to JavaScript in one call.
+// Runs on the thread of one environment: takes batches from the mailbox and hands each to JavaScript in one call. In an
+// embedded environment other threads wake it; in a daemon its owner calls deliver() when the loop has something for it.
 #pragma once
 
 #include <napi.h>
@@ -14,7 +15,15 @@ namespace nwsgi::bridge {
 // of it in a close callback, which runs after the instance data is gone when the environment is torn down.
 class Dispatcher {
  public:
-  Dispatcher(Napi::Env env, exchange::BridgeContext* context);
+  // How a daemon learns that something was posted, and whether JavaScript was stopped by it (which is no fault then).
+  struct Owner {
+    exchange::Mailbox::Waker wake = nullptr;
+    bool (*stopped_javascript)(void* data) = nullptr;
+    void* data = nullptr;
+  };
+
+  Dispatcher(Napi::Env env, exchange::BridgeContext* context) : Dispatcher(env, context, Owner()) {}
+  Dispatcher(Napi::Env env, exchange::BridgeContext* context, Owner owner);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -26,6 +35,9 @@ class Dispatcher {
   // referenced, so their memory does not move.
   bool attach(Napi::Uint8Array records, Napi::Float64Array envelopes, Napi::Function on_turn);
   void set_stop_callback(Napi::Function callback);
+  bool attached() const { return attached_; }
+  // Hands one batch over. False when there was nothing.
+  bool deliver();
 
  private:
   struct Async;
@@ -34,6 +46,7 @@ class Dispatcher {
   static constexpr int kTurnsPerWake = 4;
   static constexpr size_t kEnvelopeStride = 4;
 
+  bool attach_to_loop();
   void on_wake();
   void deliver_stop();
   void deliver_batch();
@@ -41,6 +54,8 @@ class Dispatcher {
 
   Napi::Env env_;
   exchange::BridgeContext* context_;
+  Owner owner_;
+  bool attached_ = false;
   Async* async_ = nullptr;
   Napi::FunctionReference on_turn_;
   Napi::FunctionReference on_stop_;

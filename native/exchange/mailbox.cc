@@ -163,7 +163,10 @@ bool Mailbox::take_on_loop(std::vector<Envelope>* out, size_t most) {
 }
 
 bool Mailbox::stay_awake_on_loop() {
-  if (wait_a_moment([this] { return has_mail_.load(std::memory_order_relaxed); })) return true;
+  return wait_a_moment([this] { return has_mail_.load(std::memory_order_relaxed); }) || has_mail_on_loop();
+}
+
+bool Mailbox::has_mail_on_loop() {
   std::lock_guard lock(mutex_);
   loop_awake_ = taken_next_ != taken_.size() || !incoming_.empty() || stop_requested_;
   return loop_awake_;

@@ -60,6 +60,8 @@ class Mailbox : public RefCounted<Mailbox> {
   bool take_on_loop(std::vector<Envelope>* out, size_t most);
   // Waits a moment for events. False when none came: the next one wakes the loop, which may sleep now.
   bool stay_awake_on_loop();
+  // The same without waiting, for a loop whose own thread brings the events.
+  bool has_mail_on_loop();
   bool take_stop_on_loop(StopRequest* request);
   // Null when the handle is stale.
   Ref<Exchange> find_on_loop(uint64_t handle);

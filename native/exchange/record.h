@@ -37,6 +37,9 @@ class RecordWriter {
   // Appends a header of the request: its name behind a colon.
   bool add_header(std::string_view header_name, std::string_view value);
 
+  // Appends pairs that are encoded already.
+  void add_encoded(std::string_view pairs) { bytes_.append(pairs); }
+
   std::string take() { return std::move(bytes_); }
 
  private:

@@ -1,5 +1,6 @@
 #include "exchange/scoreboard.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -33,9 +34,11 @@ void futex_wake(std::atomic<uint32_t>* word, int most) {
 }
 
 int Scoreboard::create() {
-  const int fd = static_cast<int>(::syscall(SYS_memfd_create, "nwsgi-scoreboard", 1u /* MFD_CLOEXEC */));
+  const int fd = static_cast<int>(::syscall(SYS_memfd_create, "nwsgi-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (fd < 0) return -1;
-  if (::ftruncate(fd, static_cast<off_t>(size())) != 0) {
+  // Sealed: a worker that made it shorter would take everybody down who has it mapped.
+  if (::ftruncate(fd, static_cast<off_t>(size())) != 0 ||
+      ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     const int problem = errno;
     ::close(fd);
     errno = problem;

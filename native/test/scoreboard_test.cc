@@ -67,6 +67,14 @@ TEST_CASE("a table is known by its header, anything else is refused") {
   CHECK(table.board.mapped_size() == Scoreboard::size());
 }
 
+TEST_CASE("nobody can change the size of a table") {
+  const int fd = Scoreboard::create();
+  REQUIRE(fd >= 0);
+  CHECK(::ftruncate(fd, 0) == -1);
+  CHECK(::ftruncate(fd, 1 << 20) == -1);
+  ::close(fd);
+}
+
 TEST_CASE("pools are found by name, free entries are not") {
   Table table;
   const uint32_t first = table.add_pool("one", 1, 1);

@@ -14,6 +14,10 @@ export interface ServerSettings {
   generation: number;
   /** For clients that are no mod_nwsgi: pairs in front of each record, as encodeRecord() makes them, and the URL prefix. */
   plain?: { pairs: string; mount: string };
+  /** Accepted connections wait while that many requests are in progress; 0 or absent: no limit. */
+  mostRequests?: number;
+  /** Most detailed level of the server's own lines and of those of plain requests; 5 (notice) when absent. */
+  logLevel?: LogLevelNumber;
 }
 
 export interface DaemonAddon extends RequestFunctions {
@@ -33,9 +37,14 @@ export interface DaemonAddon extends RequestFunctions {
   pending(): number;
   /** Ends all requests: those in progress with this failure, those not begun by closing their connection. */
   failAll(status: number, code: string, message: string): void;
-  /** Writes what is queued; waits at most so long for those who have to take it. */
-  flush(milliseconds: number): void;
+  /** Writes what is queued; waits at most so long for those who have to take it. False when something is left. */
+  flush(milliseconds: number): boolean;
   close(): void;
 
+  /** The table's memory, shared with all processes that have it; `Atomics` work on it, `Atomics.wait` does not. */
   mapScoreboard(fd: number): ArrayBuffer;
+  /** A new table in memory of its own; sealed, close-on-exec. */
+  createScoreboard(): number;
+  /** Wakes those who sleep on the 32-bit word at this offset; all of them, or at most so many. */
+  futexWake(buffer: ArrayBuffer, byteOffset: number, most?: number): void;
 }
