@@ -1,0 +1,56 @@
+/**
+ * A reload of one pool: which workers are of the old version is known by the number of the reload that they came with. The old
+ * ones go only when new ones are ready; as long as no new one was, a failure ends the reload and the old ones stay.
+ */
+
+export interface ReloadOutcome {
+  ok: boolean;
+  message: string;
+}
+
+/** How long a new version may have been loading when the script changes again: then it is given up for the newer one. */
+const PATIENCE = 2_000;
+
+export class Rolling {
+  epoch = 1;
+  /** A worker of this epoch has been ready. */
+  proven = false;
+  #active = false;
+  #since = 0;
+  #waiting: ((outcome: ReloadOutcome) => void)[] = [];
+  #again: { why: string; waiting: ((outcome: ReloadOutcome) => void)[] } | undefined;
+
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /** Begins; the result comes with {@link finish}. Only when not active. */
+  begin(): Promise<ReloadOutcome> {
+    this.#active = true;
+    this.#since = performance.now();
+    this.epoch += 1;
+    this.proven = false;
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Asked for while one is going on: code may have changed since it began, so one more follows. One, however often this is called. */
+  repeat(why: string): Promise<ReloadOutcome> {
+    const again = (this.#again ??= { why, waiting: [] });
+    return new Promise((resolve) => again.waiting.push(resolve));
+  }
+
+  /** The new version hangs, and there is a newer one. */
+  get overtaken(): boolean {
+    return this.#active && !this.proven && performance.now() - this.#since > PATIENCE;
+  }
+
+  /** Returns why another reload is to begin at once, if it is; those who wait for that one wait on. */
+  finish(outcome: ReloadOutcome): string | undefined {
+    this.#active = false;
+    for (const resolve of this.#waiting.splice(0)) resolve(outcome);
+    const again = this.#again;
+    this.#again = undefined;
+    if (again !== undefined) this.#waiting = again.waiting;
+    return again?.why;
+  }
+}
