@@ -23,6 +23,8 @@ export interface SupervisorConfig {
   scoreboardFd: number;
   /** Its end of file says that nobody needs this supervisor any more; -1 without. */
   lifelineFd: number;
+  /** Socket on which httpd's parent passes a new error log; -1 without. */
+  controlFd: number;
   /** Absolute path of the Node binary of the workers. */
   node: string;
   nodeOptions: string[];
@@ -79,6 +81,7 @@ const NUMBERS: Record<NumberField, readonly [fallback: number, least: number, mo
   helloFd: [-1, -1, 2 ** 20],
   scoreboardFd: [-1, -1, 2 ** 20],
   lifelineFd: [-1, -1, 2 ** 20],
+  controlFd: [-1, -1, 2 ** 20],
   processes: [1, 1, 256],
   minProcesses: [0, 0, 256],
   maxProcesses: [0, 0, 256],

@@ -1,6 +1,7 @@
 /** How a worker ended: what the log says, and what the children of httpd tell the requests that were lost with it. */
 import { LogLevel } from './log.js';
 import { EXIT_UNUSABLE } from './messages.js';
+import type { LogLevelNumber } from '../native.js';
 import { Code } from './problems.js';
 import type { CodeText } from './problems.js';
 import type { ExitInfo } from './scoreboard.js';
@@ -32,7 +33,7 @@ export interface Ending {
 }
 
 export interface ExitReport extends ExitInfo {
-  level: number;
+  level: LogLevelNumber;
   code: CodeText;
 }
 
@@ -45,7 +46,7 @@ export function reportOf(ending: Ending, who: string): ExitReport {
 }
 
 interface Judgement {
-  level: number;
+  level: LogLevelNumber;
   code: CodeText;
   status: ExitInfo['status'];
   what: string;

@@ -5,7 +5,7 @@
 import { readSync } from 'node:fs';
 import { completeConfig } from './config.js';
 import type { SupervisorConfig } from './config.js';
-import { ErrorLog, LogLevel } from './log.js';
+import { errorLog, LogLevel } from './log.js';
 import { EXIT_UNUSABLE } from './messages.js';
 import { Code } from './problems.js';
 import { obeySignals } from './signals.js';
@@ -14,7 +14,7 @@ import { runSupervisor } from './supervisor.js';
 const PAUSE = 5;
 
 function main(): void {
-  const log = new ErrorLog(LogLevel.notice);
+  const log = errorLog(LogLevel.notice);
   const fail = (code: string, text: string, exitCode: number): never => {
     log.write(LogLevel.critical, `${code} ${text}`);
     process.exit(exitCode);

@@ -14,6 +14,7 @@ import type { Refusal } from './hello.js';
 import { HelloQueue } from './hello-queue.js';
 import { LogLevel } from './log.js';
 import { Member } from './member.js';
+import type { LogLevelNumber } from '../native.js';
 import type { FromWorker, PreloadedScript } from './messages.js';
 import { Code } from './problems.js';
 import type { CodeText } from './problems.js';
@@ -183,7 +184,7 @@ export class Pool implements WorkerOwner {
     return this.members.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#onStopped.push(resolve));
   }
 
-  log(level: number, code: CodeText, text: string): void {
+  log(level: LogLevelNumber, code: CodeText, text: string): void {
     this.surroundings.log.write(level, `${code} application group '${this.name}': ${text}`);
   }
 
@@ -317,7 +318,7 @@ export class Pool implements WorkerOwner {
     if (member.epoch === this.#rolling.epoch) this.#rolling.proven = true;
     this.reconcile();
     this.hellos.flush();
-    this.#host.onServing();
+    if (failure === '') this.#host.onServing();
   }
 
   onLeaving(): void {

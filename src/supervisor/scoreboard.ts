@@ -81,7 +81,6 @@ export class Scoreboard {
     this.#workersAt = HEADER_SIZE + this.poolSlots * POOL_SIZE;
     const size = this.#workersAt + this.workerSlots * WORKER_SIZE;
     if (memory.byteLength < size) throw new Error(`the table of the process group has ${memory.byteLength} bytes instead of ${size}`);
-    this.#set(Header.supervisorPid, process.pid);
   }
 
   get workerSlots(): number {
@@ -94,6 +93,11 @@ export class Scoreboard {
 
   get usedSlots(): number {
     return this.#get(Header.usedSlots);
+  }
+
+  /** Everything is prepared: children may say hello. */
+  enter(): void {
+    this.#set(Header.supervisorPid, process.pid);
   }
 
   /** Before the memory is given up: children need not wait for answers any more. */

@@ -3,7 +3,10 @@ import type { Supervisor } from './supervisor.js';
 
 export function obeySignals(supervisor: Supervisor): void {
   const on = (signal: NodeJS.Signals, act: () => unknown): void => void process.on(signal, act);
-  on('SIGHUP', () => supervisor.reload());
+  on('SIGHUP', () => {
+    supervisor.reopenLogs();
+    return supervisor.reload();
+  });
   on('SIGTERM', () => supervisor.stop('graceful'));
   on('SIGINT', () => supervisor.stop('quick'));
   on('SIGQUIT', () => supervisor.stop('quick'));

@@ -7,8 +7,9 @@ import type { SupervisorConfig } from './config.js';
 import { seconds } from './exit.js';
 import { acceptHellos } from './hello-server.js';
 import type { HelloConnection } from './hello-server.js';
-import { ErrorLog, LogLevel } from './log.js';
+import { errorLog, LogLevel } from './log.js';
 import type { Log } from './log.js';
+import type { LogLevelNumber } from '../native.js';
 import { watchLifeline } from './lifeline.js';
 import type { PreloadedScript } from './messages.js';
 import { Orphans } from './orphans.js';
@@ -30,7 +31,7 @@ export interface Workers {
 
 export interface SupervisorHost {
   /** Takes the log lines of the supervisor instead of file descriptor 2. What workers print still goes there. */
-  log?(level: number, text: string): void;
+  log?(level: LogLevelNumber, text: string): void;
   /** The first worker of the served script is ready. */
   onServing?(): void;
   onChange?(workers: Workers): void;
@@ -45,7 +46,7 @@ export interface Supervisor {
   stop(how: 'graceful' | 'quick'): Promise<void>;
   addWorker(): void;
   removeWorker(): void;
-  /** Opens config.errorLog again, if there is one. */
+  /** Opens config.errorLog again, if there is one, and takes over what httpd's parent sent as its new log. */
   reopenLogs(): void;
   workers(): Workers;
   /** Resolves when the supervisor has stopped, whoever wanted it. */
@@ -53,7 +54,8 @@ export interface Supervisor {
 }
 
 interface SupervisorBridge extends SharedMemory {
-  redirectOutput?(file: string): void;
+  redirectOutput(file: string): void;
+  receiveOutput(fd: number): boolean;
 }
 
 interface Group {
@@ -92,10 +94,12 @@ class ProcessGroup implements Supervisor {
     this.#orphans = new Orphans(scoreboard);
     this.#timer = setInterval(() => this.#look(), 1000 / LOOKS);
     this.#open();
+    // Whoever started this may send signals from then on: their handlers are installed in the same turn.
+    setImmediate(() => scoreboard.enter());
   }
 
   #makeLog(): Log {
-    const log = new ErrorLog(this.#config.logLevel);
+    const log = errorLog(this.#config.logLevel);
     const { log: own } = this.#host;
     if (own === undefined) return log;
     return {
@@ -205,12 +209,12 @@ class ProcessGroup implements Supervisor {
   }
 
   reopenLogs(): void {
-    const { errorLog } = this.#config;
-    if (errorLog === '' || this.#bridge.redirectOutput === undefined) return;
+    const { errorLog: file, controlFd } = this.#config;
     try {
-      this.#bridge.redirectOutput(errorLog);
+      if (controlFd >= 0) this.#bridge.receiveOutput(controlFd);
+      if (file !== '') this.#bridge.redirectOutput(file);
     } catch (error) {
-      this.#log(LogLevel.error, Code.optionRefused, `${errorLog} could not be opened: ${(error as Error).message}. What was open goes on being used`);
+      this.#log(LogLevel.error, Code.optionRefused, `the error log could not be opened again: ${(error as Error).message}. The former one goes on being used`);
     }
   }
 
@@ -224,7 +228,7 @@ class ProcessGroup implements Supervisor {
     return [...this.#groups.values()].map(({ pool }) => pool);
   }
 
-  #log(level: number, code: string, text: string): void {
+  #log(level: LogLevelNumber, code: string, text: string): void {
     this.#surroundings.log.write(level, `${code} process group '${this.#config.name}': ${text}`);
   }
 }

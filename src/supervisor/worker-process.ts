@@ -154,7 +154,7 @@ export class WorkerProcess {
 
   #spawn(): ChildProcess {
     const { config, scoreboardFd } = this.#surroundings;
-    const main = join(config.gatewayDirectory, 'worker', 'main.js');
+    const main = join(config.gatewayDirectory, 'worker', 'main.cjs');
     const limit = config.heapLimit === 0 ? [] : [`--max-old-space-size=${Math.max(1, Math.round(config.heapLimit / 2 ** 20))}`];
     // The arguments after the script are for those who look at the list of processes.
     const names = [`group=${config.name}`, `application-group=${this.applicationGroup}`];
@@ -210,7 +210,8 @@ export class WorkerProcess {
       this.#spawnError = error;
       this.#end(null, null);
     });
-    child.on('disconnect', () => this.#gone());
+    // Comes before 'exit', or the application has closed the channel: either way nothing can be said to it any more.
+    child.on('disconnect', () => this.#endByItself());
     child.on('exit', (code, signal) => this.#finish(code, signal));
     for (const [stream, level] of [[child.stdout, LogLevel.notice], [child.stderr, LogLevel.error]] as const) {
       if (stream === null) continue;
@@ -226,15 +227,20 @@ export class WorkerProcess {
   #take(message: FromWorker): void {
     if (message.type === 'exiting') {
       this.#lastWords = message;
-      this.#endsByItself = this.state !== 'draining';
-      this.expectEnd(0);
+      this.#endByItself();
     } else if (message.type === 'draining') {
       this.#gone();
     }
     this.#owner.onMessage(this, message);
   }
 
-  /** Somebody else told it to leave (SIGTERM), or it closed the channel. */
+  #endByItself(): void {
+    if (this.state !== 'starting' && this.state !== 'serving') return;
+    this.#endsByItself = true;
+    this.expectEnd(0);
+  }
+
+  /** Somebody else told it to leave (SIGTERM). */
   #gone(): void {
     if (this.state !== 'starting' && this.state !== 'serving') return;
     this.expectEnd(this.#surroundings.config.gracefulTimeout);
