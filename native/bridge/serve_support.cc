@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string>
 
+#include "bridge/receive_output.h"
 #include "bridge/values.h"
 
 namespace nwsgi::bridge {
@@ -163,6 +164,8 @@ Napi::Value redirect_output(Info info) {
   return number(info, 0);
 }
 
+Napi::Value take_output(Info info) { return Napi::Boolean::New(info.Env(), receive_output(to_int(info[0]))); }
+
 template <auto Function>
 void define(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<Function>(exports.Env(), name));
@@ -177,6 +180,7 @@ void add_serve_functions(Napi::Object exports) {
   define<set_socket_buffers>(exports, "setSocketBuffers");
   define<send_datagram>(exports, "sendDatagram");
   define<duplicate>(exports, "duplicate");
+  define<take_output>(exports, "receiveOutput");
   define<redirect_output>(exports, "redirectOutput");
 }
 

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "module/daemon_monitor.h"
 #include "module/log.h"
 
 namespace nwsgi::httpd_side {
@@ -86,16 +87,16 @@ std::string directory_of(const DaemonOptions& options, const Identity& identity,
 
 class NewProcess {
  public:
-  explicit NewProcess(const Launch& what) : what_(what), identity_(*what.identity) {}
+  NewProcess(const Launch& what, pid_t monitor) : what_(what), identity_(*what.identity), monitor_(monitor) {}
 
   [[noreturn]] void run() {
     ::prctl(PR_SET_NAME, "nwsgi-launch");
-    ::setpgid(0, 0);
     for (const int fd : what_.not_for_it) ::close(fd);
     reset_signals();
     wait();
     set_limits();
     if (identity_.privileged) drop_privileges();
+    end_with_monitor();
     enter_directory();
     check_files();
     place_descriptors();
@@ -162,6 +163,13 @@ class NewProcess {
     if (back) give_up(Code::kIdentityFailed, "the privileges of root cannot be given up");
   }
 
+  // The system forgets this wish with each change of the user.
+  void end_with_monitor() {
+    if (what_.ready_pid == nullptr) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != monitor_) ::_exit(0);
+  }
+
   void enter_directory() {
     errno = 0;
     if (!identity_.directory.empty() && ::chdir(identity_.directory.c_str()) != 0) {
@@ -221,7 +229,20 @@ class NewProcess {
 
   const Launch& what_;
   const Identity& identity_;
+  const pid_t monitor_;
 };
+
+[[noreturn]] void run_new_process(const Launch& what) {
+  ::setpgid(0, 0);
+  pid_t monitor_pid = 0;
+  if (what.ready_pid != nullptr) {
+    monitor_pid = ::getpid();
+    const pid_t child = ::fork();
+    if (child < 0) ::_exit(kLaunchFailed);
+    if (child > 0) monitor(child, *what.ready_pid);
+  }
+  NewProcess(what, monitor_pid).run();
+}
 
 }  // namespace
 
@@ -279,7 +300,7 @@ pid_t launch(const Launch& what) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::fork();
-  if (pid == 0) NewProcess(what).run();
+  if (pid == 0) run_new_process(what);
   const int problem = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   // Done by both, so that it is done before either goes on.

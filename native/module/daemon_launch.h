@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -52,6 +53,8 @@ struct Launch {
   std::vector<int> not_for_it;   // closed at once: the delay must not keep them open
   std::chrono::milliseconds delay{0};  // waits so long before it begins …
   int lifeline = -1;                   // … unless this end of a pipe says that nobody wants it any more
+  // When given, the process that launch() returns is a monitor (daemon_monitor.h) of the one described here.
+  const std::atomic<int32_t>* ready_pid = nullptr;
 };
 
 // The new process, or -1 with errno. It leads a process group of its own.

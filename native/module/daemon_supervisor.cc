@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "module/daemon_monitor.h"
 #include "module/log.h"
 
 namespace nwsgi::httpd_side {
@@ -117,6 +118,7 @@ void Supervisor::start() {
     process.not_for_it = lifelines();
     process.delay = pause();
     process.lifeline = lifeline_[0];
+    process.ready_pid = &scoreboard_.header().supervisor_pid;
     pid_ = launch(process);
   }
   const int reason = errno;
@@ -125,8 +127,8 @@ void Supervisor::start() {
   waiting_ = process.delay.count() > 0;
   if (pid_ > 0) {
     watch();
-    log_server(nullptr, APLOG_INFO, 0, Code::kGroupStarted, "process group \"%s\": supervisor %d %s", name().c_str(),
-               static_cast<int>(pid_), waiting_ ? "waits before it starts" : "starts");
+    log_server(nullptr, APLOG_INFO, 0, Code::kGroupStarted, "process group \"%s\": its supervisor %s", name().c_str(),
+               waiting_ ? "waits before it starts" : "starts");
     return;
   }
   pid_ = 0;
@@ -159,7 +161,7 @@ void Supervisor::note_child(int reason, void* data, int status) {
   }
 }
 
-// `status` is an exit code or the number of a signal, httpd does not say which; its own line (AH00052) is about signals.
+// `status` is the exit code of the monitor.
 void Supervisor::note_end(int status) {
   stop_watching();
   pid_ = 0;
@@ -181,11 +183,17 @@ void Supervisor::note_end(int status) {
 }
 
 void Supervisor::log_end(int status, milliseconds pause) const {
-  const char* text = status == 0 ? "" : ", with exit code or signal ";
+  std::string how;
+  if (status > kSignalled) {
+    const char* description = ::strsignal(status - kSignalled);
+    how = " by signal " + std::to_string(status - kSignalled) + (description != nullptr ? std::string(" (") + description + ')' : "");
+  } else if (status != 0) {
+    how = " with exit code " + std::to_string(status);
+  }
+  const std::string when = pause.count() == 0 ? "now" : "in " + std::to_string(pause.count() / 1000) + " s";
   log_server(nullptr, status == 0 ? APLOG_NOTICE : APLOG_ERR, 0, Code::kSupervisorEnded,
-             "process group \"%s\": its supervisor has ended%s%s; its workers finish their requests, a new supervisor starts %s",
-             name().c_str(), text, status == 0 ? "" : std::to_string(status).c_str(),
-             pause.count() == 0 ? "now" : ("in " + std::to_string(pause.count() / 1000) + " s").c_str());
+             "process group \"%s\": its supervisor has ended%s; its workers finish their requests, a new supervisor starts %s",
+             name().c_str(), how.c_str(), when.c_str());
 }
 
 void Supervisor::reload() {
@@ -196,8 +204,6 @@ void Supervisor::reload() {
     failures_ = 0;
   }
   if (pid_ <= 0) return start();
-  // Until it has said that it is ready, a signal would end it; and its code is new anyway.
-  if (scoreboard_.header().supervisor_pid.load() != pid_) return;
   send_descriptor(control_, STDERR_FILENO);
   signal(SIGHUP);
 }
