@@ -213,9 +213,14 @@ export class HttpdServer {
     return this.#started().filter(({ name }) => name === 'apache2').map(({ pid }) => pid);
   }
 
+  /** Pids of the processes that stand between httpd and the supervisors of process groups. */
+  monitors(): number[] {
+    return this.#started().filter(({ name }) => name === 'nwsgi-monitor').map(({ pid }) => pid);
+  }
+
   /** Pids of the supervisors of process groups. */
   supervisors(): number[] {
-    return this.#started().filter(({ name }) => name !== 'apache2').map(({ pid }) => pid);
+    return this.monitors().flatMap((monitor) => childProcesses(monitor).map(({ pid }) => pid));
   }
 
   /** Pids of the workers of all process groups. */
