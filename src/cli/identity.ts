@@ -1,0 +1,82 @@
+/** Users and groups by name or number, and becoming one of them. */
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+import { CliError, usageError } from './failure.js';
+
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Groups besides `gid`. */
+  readonly groups: readonly number[];
+  readonly user: string;
+  readonly home: string;
+}
+
+/** Looks a name up wherever the system keeps its users (files, LDAP …): fields of the line, or undefined. */
+function lookUp(database: 'passwd' | 'group', named: string): string[] | undefined {
+  // "#1000" is how Apache writes a number.
+  const name = named.replace(/^#(?=\d+$)/, '');
+  try {
+    // Names reach getent as an argument of its own; no shell reads them.
+    const line = execFileSync('getent', [database, '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return line.trim().split(':');
+  } catch {
+    return undefined;
+  }
+}
+
+export function groupId(name: string, option: string): number {
+  const fields = lookUp('group', name);
+  if (fields !== undefined) return Number(fields[2]);
+  if (/^#?\d+$/.test(name)) return Number(name.replace('#', ''));
+  throw usageError(`--${option} ${name}: there is no such group`);
+}
+
+function account(name: string, option: string): Pick<Identity, 'uid' | 'gid' | 'user' | 'home'> {
+  const fields = lookUp('passwd', name);
+  if (fields === undefined) throw usageError(`--${option} ${name}: there is no such user`);
+  return { user: fields[0] as string, uid: Number(fields[2]), gid: Number(fields[3]), home: fields[5] ?? '/' };
+}
+
+export const userId = (name: string, option: string): number => account(name, option).uid;
+
+/** Numbers of all groups of a user. */
+function groupsOf(user: string): number[] {
+  try {
+    return execFileSync('id', ['-G', '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split(/\s+/).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+export interface WantedIdentity {
+  user?: string;
+  group?: string;
+  supplementaryGroups?: string[];
+}
+
+/** Whom to become, or undefined to stay. @throws CliError for a user that is root, unknown, or out of reach. */
+export function wantedIdentity({ user, group, supplementaryGroups }: WantedIdentity): Identity | undefined {
+  if (user === undefined && group === undefined && supplementaryGroups === undefined) return undefined;
+  const own = process.getuid?.() ?? 0;
+  const { uid, gid, user: name, home } = account(user ?? String(own), 'user');
+  const identity: Identity = {
+    user: name,
+    uid,
+    home,
+    gid: group === undefined ? gid : groupId(group, 'group'),
+    groups: supplementaryGroups?.map((one) => groupId(one, 'supplementary-groups')) ?? groupsOf(name),
+  };
+  if (identity.uid === 0) throw usageError(`--user ${user ?? name}: applications do not run as root. Name another user`);
+  if (own === 0) return identity;
+  if (identity.uid === own && identity.gid === process.getgid?.() && supplementaryGroups === undefined) return undefined;
+  throw new CliError('NWSGI4303', `only root can become ${user === undefined ? `a member of ${group ?? supplementaryGroups?.join(',') ?? ''}` : `user ${user}`}; this process belongs to ${os.userInfo().username}`);
+}
+
+/** Gives up root for good. `env` gets the variables of the user. */
+export function become({ uid, gid, groups, user, home }: Identity, env: NodeJS.ProcessEnv): void {
+  process.setgroups?.([...new Set([gid, ...groups])]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+  Object.assign(env, { USER: user, LOGNAME: user, HOME: home });
+}
