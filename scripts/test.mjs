@@ -5,12 +5,13 @@
 // and `frameworks` (all frameworks, those of `quick` too) run only when they are named. With NWSGI_TEST_MPM=event (or a list
 // with commas) the integration tests use these MPMs only; with NWSGI_TEST_WORKER_NODE=/path/to/node the workers run that Node.
 import { join } from 'node:path';
+import { provideFrontServers } from './lib/front-servers.mjs';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
 import { provideNodes, readableNodes } from './lib/nodes.mjs';
 import { nativeOutput } from './lib/paths.mjs';
 import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp, testPackages } from './lib/setup.mjs';
-import { bold, main } from './lib/steps.mjs';
+import { bold, main, step } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
 const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'quick'];
@@ -40,6 +41,7 @@ await main(async () => {
   const usesBrowser = suites.includes('frameworks') && (rest.length === 0 || rest.some((argument) => argument.includes('browser')));
   const browser = usesBrowser ? ['chromium'] : [];
   const { libnode } = await setUp({ packages: [...testPackages, ...browser] });
+  if (suites.includes('integration')) await step('NGINX and Caddy', provideFrontServers);
   const frameworks = await frameworksFor(suites, libnode);
   const nodes = await nodesFor(suites, rest);
   const results = await withRunnableTree(async (home, folder) => {

@@ -1,5 +1,6 @@
 export { open, request, valuesOf, type HttpResponse, type RequestOptions } from './client.js';
 export { type Mpm } from './configuration.js';
+export { FrontServer, hasCaddy, hasNginx } from './front-server.js';
 export { Http2Client, type Http2Response } from './http2-client.js';
 export { startLoad, type Load, type LoadResult } from './load.js';
 export { daemon, modeDirectives, processGroup } from './mode.js';
@@ -7,6 +8,7 @@ export { freePorts, isListening } from './ports.js';
 export { NodeProcess } from './node-process.js';
 export * from './processes.js';
 export { head, RawClient, type RawResponse } from './raw-client.js';
+export { NwsgiServe, withServe, type ServeOptions } from './serve.js';
 export { HttpdServer, projectRoot, sanitized, type Host, type Options } from './server.js';
 export { configtest, describeEachMpm, mpms, useServer, withServer } from './use.js';
 export { sleep, waitFor, within } from './wait.js';

@@ -1,6 +1,5 @@
 /** A steady load that notices every lost request. */
 import http from 'node:http';
-import type { HttpdServer } from './server.js';
 
 export interface LoadResult {
   requests: number;
@@ -24,7 +23,7 @@ export interface Load {
  * which is not a lost request but cannot be told from one.
  */
 export function startLoad(
-  server: HttpdServer,
+  server: { url(path: string): string },
   path: string,
   options: { connections?: number; keepAlive?: boolean; check?: (body: string) => boolean } = {},
 ): Load {
