@@ -1,5 +1,6 @@
 #include "module/answer_reader.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,17 @@ constexpr size_t kLeastRoom = 16 * 1024;
 // The buffer of the last reader of this thread: a request has it while it lasts, and requests of one thread follow each
 // other (subrequests inside a response excepted, which make another).
 thread_local std::unique_ptr<char[]> spare_buffer;
+
+// Descriptors of one answer: the server has them until the request is over. wsgi.file_wrapper takes one.
+constexpr int kMostFiles = 64;
+
+// The descriptor is of a process that may belong to another user: whatever is no file could block the thread, and what a
+// file does not have cannot be sent. A file that shrinks later is httpd's to notice.
+bool can_be_sent(const OutputItem& item) {
+  struct stat status {};
+  return ::fstat(item.fd, &status) == 0 && S_ISREG(status.st_mode) && item.offset <= status.st_size &&
+         item.length <= status.st_size - item.offset;
+}
 
 // Operators look codes up; whatever else a worker calls one is not printed as one.
 bool is_code(std::string_view code) {
@@ -60,7 +72,10 @@ int AnswerReader::places(iovec (&places)[2]) {
   return count;
 }
 
-void AnswerReader::received_descriptor(int fd) { descriptors_.push_back(fd); }
+void AnswerReader::received_descriptor(int fd) {
+  descriptors_.push_back(fd);
+  if (++files_ > kMostFiles) break_with("it has too many files");
+}
 
 void AnswerReader::received(size_t size) {
   if (chunk_missing_ != 0) {
@@ -237,6 +252,7 @@ void AnswerReader::take_file(std::string_view content) {
   if (descriptors_.empty()) return break_with("a file in it came without its descriptor");
   item.fd = descriptors_.front();
   descriptors_.pop_front();
+  if (!can_be_sent(item)) return break_with("a file in it is no regular file, or shorter than it says");
   output_.push_back(std::move(item));
 }
 

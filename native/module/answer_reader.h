@@ -76,6 +76,7 @@ class AnswerReader {
   size_t chunk_missing_ = 0;
   size_t skip_ = 0;            // padding, and contents of other requests, still to come
   std::deque<int> descriptors_;
+  int files_ = 0;  // descriptors that have come
   exchange::fastcgi::TextJoiner joiner_;
   exchange::fastcgi::Type joining_{};  // the type whose pieces are put together
 

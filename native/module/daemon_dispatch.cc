@@ -291,7 +291,7 @@ DaemonCarrier::Step DaemonCarrier::say_hello(const exchange::Claim* worker, Wait
 DaemonCarrier::Step DaemonCarrier::take_answer(Hello* hello, Hello::Status status) {
   switch (status) {
     case Hello::Status::kConnected: {
-      connection_ = hello->take_connection();
+      connection_ = hello->take_connection(static_cast<int>(group_.options.receive_buffer_size));
       const exchange::Claim& worker = connection_->worker;
       if (worker.slot >= scoreboard_.workers()) break;
       // The supervisor has claimed the worker that it chose itself.

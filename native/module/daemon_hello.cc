@@ -128,7 +128,8 @@ Hello::Status Hello::parse() {
   return Status::kRefused;
 }
 
-std::unique_ptr<DaemonConnection> Hello::take_connection() {
+std::unique_ptr<DaemonConnection> Hello::take_connection(int buffer_size) {
+  if (buffer_size > 0) ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof buffer_size);
   return std::make_unique<DaemonConnection>(std::exchange(fd_, -1), worker_);
 }
 

@@ -39,7 +39,8 @@ class Hello {
   Status answer(Waiting* waiting, exchange::Clock::time_point until);
   bool asked() const { return asked_; }
 
-  std::unique_ptr<DaemonConnection> take_connection();
+  // `buffer_size`: of what is sent to the worker; 0: the system's.
+  std::unique_ptr<DaemonConnection> take_connection(int buffer_size);
   const exchange::Failure& failure() const { return failure_; }
   int error() const { return error_; }  // errno; 0: the supervisor hung up or talked nonsense
 

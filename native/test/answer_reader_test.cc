@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -17,6 +18,13 @@ using nwsgi::httpd_side::AnswerReader;
 using Kind = OutputItem::Kind;
 
 namespace {
+
+// Of 100 bytes, and nobody else's.
+int a_file() {
+  const int fd = ::memfd_create("test", MFD_CLOEXEC);
+  REQUIRE(::ftruncate(fd, 100) == 0);
+  return fd;
+}
 
 constexpr uint16_t kId = 7;
 
@@ -173,8 +181,8 @@ TEST_CASE("files take their descriptors in order") {
   fastcgi::append_text(&bytes, Type::kHead, kId, "200 OK\n");
   AnswerReader reader(kId, 0);
   feed(&reader, bytes);
-  const int first = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const int second = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int first = a_file();
+  const int second = a_file();
   reader.received_descriptor(first);
   reader.received_descriptor(second);
   char record[fastcgi::kFileRecordSize];
@@ -193,11 +201,42 @@ TEST_CASE("files take their descriptors in order") {
   CHECK(reader.broken() != nullptr);
 }
 
+TEST_CASE("a descriptor that is no file, or a shorter one, is not sent") {
+  const auto broken = [](int fd, int64_t offset, int64_t length) {
+    std::string bytes;
+    fastcgi::append_text(&bytes, Type::kHead, kId, "200 OK\n");
+    AnswerReader reader(kId, 0);
+    feed(&reader, bytes);
+    reader.received_descriptor(fd);
+    char record[fastcgi::kFileRecordSize];
+    fastcgi::put_file(record, kId, offset, length);
+    feed(&reader, {record, sizeof record});
+    return reader.broken() != nullptr;
+  };
+  CHECK_FALSE(broken(a_file(), 0, 100));
+  CHECK_FALSE(broken(a_file(), 100, 0));
+  CHECK(broken(a_file(), 1, 100));
+  CHECK(broken(a_file(), 101, 0));
+  CHECK(broken(::open("/dev/null", O_RDONLY | O_CLOEXEC), 0, 0));
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  CHECK(broken(ends[0], 0, 0));
+  ::close(ends[1]);
+}
+
+TEST_CASE("an answer with descriptors without end is broken") {
+  AnswerReader reader(kId, 0);
+  for (int i = 0; i < 64; ++i) reader.received_descriptor(a_file());
+  CHECK(reader.broken() == nullptr);
+  reader.received_descriptor(a_file());
+  CHECK(reader.broken() != nullptr);
+}
+
 TEST_CASE("a descriptor that no record names is closed and spoils the connection") {
   int fd;
   {
     AnswerReader reader(kId, 0);
-    fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fd = a_file();
     reader.received_descriptor(fd);
     feed(&reader, simple_answer("x"));
     CHECK(reader.end() == End::kComplete);
