@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <unixd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -60,17 +61,19 @@ std::vector<std::string> environment_of(const DaemonOptions& options, const Iden
 std::vector<gid_t> groups_of(const DaemonOptions& options, const Identity& identity) {
   std::vector<gid_t> groups;
   if (options.supplementary_gids != nullptr) {
-    groups.push_back(identity.gid);
     for (int i = 0; i < options.supplementary_gids->nelts; ++i) {
       groups.push_back(APR_ARRAY_IDX(options.supplementary_gids, i, gid_t));
     }
-    return groups;
+  } else if (!identity.user.empty()) {
+    int count = 64;
+    do {
+      groups.resize(static_cast<size_t>(count));
+    } while (::getgrouplist(identity.user.c_str(), identity.gid, groups.data(), &count) < 0);
+    groups.resize(static_cast<size_t>(count));
   }
-  if (identity.user.empty()) return {identity.gid};
-  int count = 64;
-  groups.resize(static_cast<size_t>(count));
-  while (::getgrouplist(identity.user.c_str(), identity.gid, groups.data(), &count) < 0) groups.resize(static_cast<size_t>(count));
-  groups.resize(static_cast<size_t>(count));
+  groups.push_back(identity.gid);
+  std::sort(groups.begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   return groups;
 }
 

@@ -82,7 +82,7 @@ constexpr Option kOptions[] = {
     number("cpu-priority", NWSGI_MEMBER(cpu_priority), 0, -20, 19),
     size("memory-soft-limit", NWSGI_MEMBER(memory_soft_limit), 0, 32 * kMiB),
     size("memory-limit", NWSGI_MEMBER(memory_limit), 0, 32 * kMiB),
-    size("virtual-memory-limit", NWSGI_MEMBER(virtual_memory_limit), 0, 512 * kMiB),
+    size("virtual-memory-limit", NWSGI_MEMBER(virtual_memory_limit), 0, 1024 * kMiB),
     size("heap-limit", NWSGI_MEMBER(heap_limit), 0, 8 * kMiB),
     size("send-buffer-size", NWSGI_MEMBER(send_buffer_size), 0, 512, 1024 * kMiB),
     size("receive-buffer-size", NWSGI_MEMBER(receive_buffer_size), 0, 512, 1024 * kMiB),

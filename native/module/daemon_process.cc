@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "module/daemon_config.h"
@@ -35,7 +36,7 @@ using std::chrono::seconds;
 struct Parent {
   pid_t pid = 0;
   bool serving = false;     // httpd has started once
-  bool reload_due = false;  // when the first child of the new generation is there
+  std::set<Supervisor*> kept;  // to be reloaded when the first child of the new generation is there
   std::map<std::string, SocketFolder> folders;
   std::vector<std::unique_ptr<Supervisor>> supervisors;
 };
@@ -93,6 +94,7 @@ void become_parent(apr_pool_t* process_pool) {
     return descriptors;
   };
   Supervisor::forget = [](Supervisor* gone) {
+    parent().kept.erase(gone);
     std::erase_if(parent().supervisors, [gone](const auto& supervisor) { return supervisor.get() == gone; });
   };
   apr_pool_pre_cleanup_register(process_pool, nullptr, stop_with_server);
@@ -172,7 +174,6 @@ void retire_all_but(const std::set<const Supervisor*>& wanted) {
 
 int start_process_groups(apr_pool_t* pconf, server_rec* main_server) {
   const apr_array_header_t* groups = daemon_groups();
-  if (groups->nelts == 0 && parent().supervisors.empty()) return OK;
   become_parent(main_server->process->pool);
   std::set<std::string> checked;
   std::set<const Supervisor*> wanted;
@@ -184,7 +185,9 @@ int start_process_groups(apr_pool_t* pconf, server_rec* main_server) {
     Supervisor* supervisor = nullptr;
     if (make_plan(main_server, *group, &plan, &problem)) {
       supervisor = find_supervisor(plan.key);
-      if (supervisor == nullptr) {
+      if (supervisor != nullptr) {
+        parent().kept.insert(supervisor);
+      } else {
         supervisor = new_supervisor(main_server, pconf, std::move(plan), &checked, &problem);
         if (supervisor != nullptr) fresh.push_back(supervisor);
       }
@@ -202,16 +205,13 @@ int start_process_groups(apr_pool_t* pconf, server_rec* main_server) {
   retire_all_but(wanted);
   // Last, so that no supervisor starts when httpd does not.
   for (Supervisor* supervisor : fresh) supervisor->start();
-  parent().reload_due = parent().serving;
   return OK;
 }
 
 void note_child_status(server_rec*, pid_t, ap_generation_t, int, mpm_child_status status) noexcept try {
   if (status != MPM_CHILD_STARTED || ::getpid() != parent().pid) return;
   parent().serving = true;
-  if (!parent().reload_due) return;
-  parent().reload_due = false;
-  for (const auto& supervisor : parent().supervisors) supervisor->reload();
+  for (Supervisor* supervisor : std::exchange(parent().kept, {})) supervisor->reload();
 } catch (...) {
 }
 

@@ -79,7 +79,7 @@ const refused: [string, RegExp][] = [
   ]),
   ['connect-timeout=0', /NWSGI4003 connect-timeout=0.*write a duration/],
   ...['1000', '31M', '-1', '512X', '1,5G', '9999999999999T'].map((value): [string, RegExp] => [`memory-limit=${value}`, /NWSGI4003 memory-limit=.*512M.*at least 32M/]),
-  ['virtual-memory-limit=64M', /NWSGI4003.*at least 512M/],
+  ['virtual-memory-limit=512M', /NWSGI4003.*at least 1G/],
   ['heap-limit=4M', /NWSGI4003.*at least 8M/],
   ['header-buffer-size=1K', /NWSGI4003.*from 8K to 16M/],
   ['response-buffer-size=1K', /NWSGI4003.*from 64K to 1G/],
