@@ -142,9 +142,14 @@ export class Pool implements WorkerOwner {
   reload(why: string): Promise<ReloadOutcome> {
     if (!this.#wanted || this.#stopping) return Promise.resolve({ ok: true, message: `application group '${this.name}' has no workers` });
     if (this.#rolling.active && !this.#rolling.overtaken) return this.#rolling.repeat(why);
-    if (this.#rolling.active) this.#rolling.finish({ ok: false, message: `${why}: a newer version is tried` });
+    if (this.#rolling.active) this.#giveUpHanging();
     this.log(LogLevel.info, Code.fresh, `${why}; starting fresh workers`);
     return this.#beginReload();
+  }
+
+  #giveUpHanging(): void {
+    for (const member of this.live) if (member.starting && member.epoch === this.#rolling.epoch) this.#drain(member, RELOAD);
+    this.#rolling.finish({ ok: false, message: 'a newer version is tried' });
   }
 
   #beginReload(): Promise<ReloadOutcome> {
@@ -159,11 +164,12 @@ export class Pool implements WorkerOwner {
     return outcome;
   }
 
-  /** A fresh worker is to take this one's place. */
-  replace(member: Member, reason: string, why: string): void {
-    if (member.stale !== undefined) return;
+  /** A fresh worker is to take this one's place; `useless`: where others serve, it need not go on until then. */
+  replace(member: Member, reason: string, why: string, useless = false): void {
+    if (member.stale !== undefined || !member.live) return;
     member.stale = reason;
     this.log(LogLevel.info, Code.replaced, `worker ${member.worker.pid} is replaced (${why})`);
+    if (useless && this.serving.length > 1) this.#drain(member, reason);
     this.reconcile();
   }
 
@@ -206,8 +212,8 @@ export class Pool implements WorkerOwner {
     const fresh = live.filter((member) => member.stale === undefined);
     let serving = live.filter((member) => member.serving).length;
     for (const member of stale) {
-      // One that has not served yet is of no use any more, unless it would be the first.
-      const surplus = member.starting ? serving > 0 : serving > this.target;
+      // One that has not served yet is of no use any more when the new version has been ready; until then it may be needed.
+      const surplus = member.starting ? serving > 0 && this.#rolling.proven : serving > this.target;
       if (!surplus) continue;
       if (member.serving) serving -= 1;
       this.#drain(member, member.stale as string);

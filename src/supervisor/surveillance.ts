@@ -36,7 +36,8 @@ export class Surveillance {
     const pool = this.#pool;
     const now = performance.now();
     this.#checkScripts(now);
-    for (const member of pool.serving) this.#checkLoop(member, now);
+    // Also of those that leave: one that stands still would use up all the time that it has for its requests.
+    for (const member of pool.members.values()) if (!member.starting) this.#checkLoop(member, now);
     this.#look = (this.#look + 1) % LOOKS;
     if (this.#look !== 0) return;
     for (const member of pool.serving) this.#checkLimits(member);
@@ -70,7 +71,7 @@ export class Surveillance {
     switch (ladder.look(now, scoreboard.loopBeat(worker.slot), scoreboard.timedOut(worker.slot))) {
       case 'interrupt':
         this.#interrupt(member, 'a request took longer than request-timeout, and');
-        this.#pool.replace(member, 'request_timeout', 'request-timeout');
+        this.#pool.replace(member, 'request_timeout', 'request-timeout', true);
         return;
       case 'inspect':
         this.#interrupt(member, `for deadlock-timeout (${seconds(ladder.silence(now))})`);

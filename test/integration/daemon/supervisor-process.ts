@@ -77,7 +77,7 @@ export class SupervisorProcess {
     child.stderr?.on('data', (data: Buffer) => (this.#log += data.toString()));
     (child.stdio[3] as Writable).end(JSON.stringify({
       name: 'group', serverSoftware: 'test', gatewayDirectory: standIns, bridge: join(standIns, 'bridge.cjs'), node: process.execPath,
-      helloFd: 4, scoreboardFd: 5, lifelineFd: LIFELINE, logLevel: 7, gracefulTimeout: 2_000, shutdownTimeout: 500, ...config,
+      helloFd: 4, scoreboardFd: 5, lifelineFd: LIFELINE, logLevel: 7, threads: 1_000_000, gracefulTimeout: 2_000, shutdownTimeout: 500, ...config,
     }));
     // Only the supervisor accepts. Closing removes the file of the name under which it was made.
     renameSync(join(this.folder, 'made.sock'), join(this.folder, 'hello.sock'));
