@@ -231,14 +231,14 @@ export class Pool implements WorkerOwner {
     // While workers are replaced there is one more than there should be, or as many more as max-processes allows.
     let room = Math.min(Math.max(maxProcesses, this.target + 1) - live.length, this.#startsAtOnce() - starting);
     if (this.members.size - live.length > Math.max(16, 2 * maxProcesses)) room = 0; // too many still drain
-    const alone = live.length > 0 && !this.preloaded && this.scripts.size === 0 && now < this.#firstServedAt + FIRST_ALONE;
-    if (alone) room = 0;
+    const alone = !this.preloaded && this.scripts.size === 0 && now < this.#firstServedAt + FIRST_ALONE;
+    if (alone) room = Math.min(room, 1 - live.length);
     if (missing > 0 && now < this.#startAt) {
       this.#startTimer = setTimeout(() => this.reconcile(), this.#startAt - now + 1);
       return;
     }
     for (; missing > 0 && room > 0; missing--, room--) if (!this.#start()) return;
-    if (missing > 0 && alone && starting === 0) this.#startTimer = setTimeout(() => this.reconcile(), FIRST_ALONE);
+    if (missing > 0 && alone && starting === 0 && live.length > 0) this.#startTimer = setTimeout(() => this.reconcile(), FIRST_ALONE);
   }
 
   #startsAtOnce(): number {
