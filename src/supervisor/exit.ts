@@ -15,6 +15,8 @@ export interface Ending {
   /** It could not even be started. */
   spawnError?: Error | undefined;
   killed?: KillReason | undefined;
+  /** Its JavaScript was interrupted shortly before, for this reason: Node does not always survive that. */
+  interrupted?: 'requestTimeout' | 'loopBlocked' | undefined;
   /** What it said itself about its end. */
   lastWords?: { code: string; status: number; text: string } | undefined;
   /** V8 said so on its standard error. */
@@ -37,7 +39,7 @@ export interface ExitReport extends ExitInfo {
   code: CodeText;
 }
 
-/** `who` names worker and application group: "application group 'a': worker 123 (slot 0)". */
+/** `who` names the worker: "worker 123 (slot 0) of process group 'g'". */
 export function reportOf(ending: Ending, who: string): ExitReport {
   const { level, code, status, what } = judge(ending);
   const requests = ending.active === 0 ? '' : ending.active === 1 ? '; one request was in progress' : `; ${ending.active} requests were in progress`;
@@ -56,7 +58,8 @@ function judge(ending: Ending): Judgement {
   const { exitCode, signal, spawnError, killed, heapExhausted, ready, leaving } = ending;
   const error = (code: CodeText, status: ExitInfo['status'], what: string): Judgement => ({ level: LogLevel.error, code, status, what });
   if (spawnError !== undefined) return { level: LogLevel.critical, code: Code.spawnFailed, status: 503, what: `could not be started: ${spawnError.message}` };
-  if (killed !== undefined) return judgeKilled(killed, ending.detail);
+  if (killed !== undefined) return judgeKilled(killed, 'was killed:', ending.detail);
+  if (ending.interrupted !== undefined && !(exitCode === 0 && leaving)) return judgeKilled(ending.interrupted, 'ended after it was interrupted:', ending.detail);
   if (heapExhausted) return error(Code.heapExhausted, 502, 'ended: its JavaScript heap was exhausted');
   if (exitCode === EXIT_UNUSABLE && !ready) {
     return { level: LogLevel.critical, code: Code.unusable, status: 503, what: `cannot work: ${ending.lastWords?.text ?? 'see the lines before'}` };
@@ -71,20 +74,21 @@ function judge(ending: Ending): Judgement {
   return error(Code.exited, statusOf(ending.lastWords?.status), `ended by itself (${manner(ending)})`);
 }
 
-function judgeKilled(killed: KillReason, detail = ''): Judgement {
+function judgeKilled(killed: KillReason, how: string, detail = ''): Judgement {
   const level = LogLevel.error;
   const because = detail === '' ? '' : ` ${detail}`;
   switch (killed) {
     case 'requestTimeout':
-      return { level, code: Code.requestTimeout, status: 504, what: `was killed: a request took longer than request-timeout and its event loop stood still${because}` };
+      // The request that took too long was answered when it had; these are others.
+      return { level, code: Code.requestTimeout, status: 503, what: `${how} a request took longer than request-timeout and its event loop stood still${because}` };
     case 'loopBlocked':
-      return { level, code: Code.loopBlocked, status: 504, what: `was killed: its event loop stood still${because}` };
+      return { level, code: Code.loopBlocked, status: 504, what: `${how} its event loop stood still${because}` };
     case 'memoryLimit':
-      return { level, code: Code.memoryLimit, status: 502, what: `was killed: it used more memory than memory-limit allows${because}` };
+      return { level, code: Code.memoryLimit, status: 502, what: `${how} it used more memory than memory-limit allows${because}` };
     case 'stopTimeout':
-      return { level: LogLevel.warning, code: Code.stopTimeout, status: 503, what: `was killed: it did not end in time when it was told to${because}` };
+      return { level: LogLevel.warning, code: Code.stopTimeout, status: 503, what: `${how} it did not end in time when it was told to${because}` };
     case 'startTimeout':
-      return { level, code: Code.startTimeout, status: 504, what: `was killed: it did not finish loading${because} (a top-level await that never ends?)` };
+      return { level, code: Code.startTimeout, status: 504, what: `${how} it did not finish loading${because} (a top-level await that never ends?)` };
   }
 }
 

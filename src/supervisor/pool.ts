@@ -30,8 +30,9 @@ import type { WorkerOwner, WorkerSurroundings } from './worker-process.js';
 const FIRST_ALONE = 500;
 /** A script that did not load is tried again after so long at the earliest. */
 const LEAST_RETRY = 1_000;
-/** Mark of members that a reload replaces. */
-export const RELOAD = 'script_reload';
+/** Reasons of replacements that belong to a reload. */
+export type ReloadReason = 'script_reload' | 'reload';
+const isReload = (reason: string | undefined): boolean => reason === 'script_reload' || reason === 'reload';
 
 export interface PoolHost {
   /** A worker of the pool is ready. */
@@ -139,27 +140,27 @@ export class Pool implements WorkerOwner {
   }
 
   /** Resolves when the new workers serve, or the old ones are kept. */
-  reload(why: string): Promise<ReloadOutcome> {
+  reload(reason: ReloadReason, why: string): Promise<ReloadOutcome> {
     if (!this.#wanted || this.#stopping) return Promise.resolve({ ok: true, message: `application group '${this.name}' has no workers` });
-    if (this.#rolling.active && !this.#rolling.overtaken) return this.#rolling.repeat(why);
+    if (this.#rolling.active && !this.#rolling.overtaken) return this.#rolling.repeat(() => void this.reload(reason, why));
     if (this.#rolling.active) this.#giveUpHanging();
     this.log(LogLevel.info, Code.fresh, `${why}; starting fresh workers`);
-    return this.#beginReload();
+    return this.#beginReload(reason);
   }
 
   #giveUpHanging(): void {
-    for (const member of this.live) if (member.starting && member.epoch === this.#rolling.epoch) this.#drain(member, RELOAD);
+    for (const member of this.live) if (member.starting && member.epoch === this.#rolling.epoch) this.#drain(member, 'reload');
     this.#rolling.finish({ ok: false, message: 'a newer version is tried' });
   }
 
-  #beginReload(): Promise<ReloadOutcome> {
+  #beginReload(reason: ReloadReason): Promise<ReloadOutcome> {
     this.#failures = 0;
     this.#startAt = -Infinity;
     this.#retryLoadAt = Infinity;
     this.#trouble = undefined;
     this.scripts.takeStamps();
     const outcome = this.#rolling.begin();
-    for (const member of this.live) member.stale = RELOAD;
+    for (const member of this.live) member.stale = reason;
     this.reconcile();
     return outcome;
   }
@@ -200,7 +201,7 @@ export class Pool implements WorkerOwner {
     if (!this.#wanted || this.#stopping) return;
     this.#drainSurplus();
     this.#startMissing();
-    if (this.#rolling.active && !this.live.some(({ stale }) => stale === RELOAD) && this.serving.length > 0) this.#reloaded();
+    if (this.#rolling.active && !this.live.some(({ stale }) => isReload(stale)) && this.serving.length > 0) this.#reloaded();
     this.#publish();
     this.#host.onChange();
   }
@@ -269,7 +270,7 @@ export class Pool implements WorkerOwner {
 
   #drain(member: Member, reason: string): void {
     const { gracefulTimeout, evictionTimeout } = this.surroundings.config;
-    const time = reason === RELOAD && evictionTimeout > 0 ? evictionTimeout : gracefulTimeout;
+    const time = isReload(reason) && evictionTimeout > 0 ? evictionTimeout : gracefulTimeout;
     member.worker.drain(time, reason);
     this.log(LogLevel.info, Code.finishing, `worker ${member.worker.pid} finishes its requests, then it ends (${reason})`);
     this.#publish();
@@ -338,14 +339,14 @@ export class Pool implements WorkerOwner {
     this.members.delete(worker);
     const report = reportOf(ending, worker.who);
     this.surroundings.scoreboard.end(worker.slot, report);
-    this.surroundings.log.write(report.level, `${report.code} ${report.text}`);
+    this.log(report.level, report.code, report.text);
     if (this.#stopping) {
       this.hellos.onEnd(worker);
       this.#publish();
       if (this.members.size === 0) for (const resolve of this.#onStopped.splice(0)) resolve();
       return;
     }
-    const expected = ending.leaving && (ending.killed === undefined || ending.killed === 'stopTimeout');
+    const expected = ending.leaving && ending.interrupted === undefined && (ending.killed === undefined || ending.killed === 'stopTimeout');
     if (!expected) this.#onFailure(member, ending, report);
     this.hellos.onEnd(worker);
     this.reconcile();
@@ -383,7 +384,7 @@ export class Pool implements WorkerOwner {
   /** A fresh worker did not become ready while others serve. Of a new version: the old one stays. Else it is tried again. */
   #newVersionFailed(member: Member, why: string): void {
     if (this.#rolling.active && !this.#rolling.proven && member.epoch === this.#rolling.epoch) {
-      for (const old of this.live) if (old.stale === RELOAD) old.stale = undefined;
+      for (const old of this.live) if (isReload(old.stale)) old.stale = undefined;
       this.log(LogLevel.error, Code.newVersionBroken, `the new version did not load: ${why}. The old version goes on serving; correct the file, it is tried again when it changes`);
       this.#failedLoads += 1;
       this.#endReload({ ok: false, message: why });
@@ -402,7 +403,7 @@ export class Pool implements WorkerOwner {
 
   #endReload(outcome: ReloadOutcome): void {
     const again = this.#rolling.finish(outcome);
-    if (again !== undefined && !this.#stopping) setImmediate(() => void this.reload(again));
+    if (again !== undefined && !this.#stopping) setImmediate(again);
   }
 
   // ---- refusals ----

@@ -18,7 +18,7 @@ export class Rolling {
   #active = false;
   #since = 0;
   #waiting: ((outcome: ReloadOutcome) => void)[] = [];
-  #again: { why: string; waiting: ((outcome: ReloadOutcome) => void)[] } | undefined;
+  #again: { begin: () => void; waiting: ((outcome: ReloadOutcome) => void)[] } | undefined;
 
   get active(): boolean {
     return this.#active;
@@ -34,8 +34,8 @@ export class Rolling {
   }
 
   /** Asked for while one is going on: code may have changed since it began, so one more follows. One, however often this is called. */
-  repeat(why: string): Promise<ReloadOutcome> {
-    const again = (this.#again ??= { why, waiting: [] });
+  repeat(begin: () => void): Promise<ReloadOutcome> {
+    const again = (this.#again ??= { begin, waiting: [] });
     return new Promise((resolve) => again.waiting.push(resolve));
   }
 
@@ -44,13 +44,13 @@ export class Rolling {
     return this.#active && !this.proven && performance.now() - this.#since > PATIENCE;
   }
 
-  /** Returns why another reload is to begin at once, if it is; those who wait for that one wait on. */
-  finish(outcome: ReloadOutcome): string | undefined {
+  /** Returns how to begin another one that was asked for meanwhile; those who wait for that one wait on. */
+  finish(outcome: ReloadOutcome): (() => void) | undefined {
     this.#active = false;
     for (const resolve of this.#waiting.splice(0)) resolve(outcome);
     const again = this.#again;
     this.#again = undefined;
     if (again !== undefined) this.#waiting = again.waiting;
-    return again?.why;
+    return again?.begin;
   }
 }

@@ -174,7 +174,7 @@ class ProcessGroup implements Supervisor {
   }
 
   async reload(): Promise<ReloadOutcome> {
-    const outcomes = await Promise.all(this.#pools.map((pool) => pool.reload('a reload was asked for')));
+    const outcomes = await Promise.all(this.#pools.map((pool) => pool.reload('reload', 'a reload was asked for')));
     const failed = outcomes.filter(({ ok }) => !ok);
     return { ok: failed.length === 0, message: (failed.length === 0 ? outcomes : failed).map(({ message }) => message).join('\n') };
   }

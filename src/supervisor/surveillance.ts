@@ -53,7 +53,7 @@ export class Surveillance {
     const changed = pool.scripts.changed(Date.now());
     if (changed !== undefined) {
       this.#begunAtRetry = -1;
-      void pool.reload(`${changed} changed`);
+      void pool.reload('script_reload', `${changed} changed`);
       return;
     }
     if (now < pool.retryLoadAt || pool.reloading) return;
@@ -61,7 +61,7 @@ export class Surveillance {
     const begun = this.#begunByAll();
     if (begun === this.#begunAtRetry) return;
     this.#begunAtRetry = begun;
-    void pool.reload('a script had not loaded');
+    void pool.reload('script_reload', 'a script had not loaded');
   }
 
   #checkLoop(member: Member, now: number): void {
@@ -70,11 +70,12 @@ export class Surveillance {
     const { scoreboard } = this.#pool.surroundings;
     switch (ladder.look(now, scoreboard.loopBeat(worker.slot), scoreboard.timedOut(worker.slot))) {
       case 'interrupt':
-        this.#interrupt(member, 'a request took longer than request-timeout, and');
+        this.#interrupt(member, 'requestTimeout', 'a request took longer than request-timeout, and');
         this.#pool.replace(member, 'request_timeout', 'request-timeout', true);
         return;
       case 'inspect':
-        this.#interrupt(member, `for deadlock-timeout (${seconds(ladder.silence(now))})`);
+        this.#interrupt(member, 'loopBlocked', `for deadlock-timeout (${seconds(ladder.silence(now))})`);
+        this.#pool.replace(member, 'deadlock_timeout', 'deadlock-timeout', true);
         return;
       case 'killForRequest':
         return worker.kill('requestTimeout', `for ${seconds(ladder.silence(now))}`);
@@ -83,9 +84,9 @@ export class Surveillance {
     }
   }
 
-  #interrupt({ worker }: Member, why: string): void {
+  #interrupt({ worker }: Member, reason: 'requestTimeout' | 'loopBlocked', why: string): void {
     this.#pool.log(LogLevel.warning, Code.interrupted, `${why} the event loop of worker ${worker.pid} stands still: its JavaScript is interrupted, its stack follows`);
-    this.#pool.surroundings.scoreboard.interrupt(worker.slot);
+    worker.interrupt(reason);
   }
 
   #checkLimits(member: Member): void {

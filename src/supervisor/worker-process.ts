@@ -61,6 +61,7 @@ export class WorkerProcess {
   #spawnError: Error | undefined;
   #killed: KillReason | undefined;
   #detail: string | undefined;
+  #interrupted: { why: 'requestTimeout' | 'loopBlocked'; at: number } | undefined;
   #lastWords: Ending['lastWords'];
   #heapExhausted = false;
   #wasReady = false;
@@ -86,7 +87,7 @@ export class WorkerProcess {
   }
 
   get who(): string {
-    return `application group '${this.applicationGroup}' of process group '${this.#surroundings.config.name}': worker ${this.pid} (slot ${this.slot})`;
+    return `worker ${this.pid} (slot ${this.slot}) of process group '${this.#surroundings.config.name}'`;
   }
 
   get age(): number {
@@ -126,6 +127,12 @@ export class WorkerProcess {
   expectEnd(milliseconds: number): void {
     this.#leave();
     if (this.#killTimer === undefined) this.#killAfter(milliseconds + this.#surroundings.config.shutdownTimeout + STOP_MARGIN, 'stopTimeout', '');
+  }
+
+  /** Interrupts its JavaScript, which logs its stack. */
+  interrupt(why: 'requestTimeout' | 'loopBlocked'): void {
+    this.#interrupted = { why, at: performance.now() };
+    this.#surroundings.scoreboard.interrupt(this.slot);
   }
 
   kill(why: KillReason, detail = ''): void {
@@ -279,6 +286,11 @@ export class WorkerProcess {
     }
   }
 
+  #justInterrupted(): Ending['interrupted'] {
+    const { shutdownTimeout } = this.#surroundings.config;
+    return this.#interrupted !== undefined && performance.now() - this.#interrupted.at < shutdownTimeout + STOP_MARGIN ? this.#interrupted.why : undefined;
+  }
+
   #end(exitCode: number | null, signal: NodeJS.Signals | null): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
@@ -288,6 +300,7 @@ export class WorkerProcess {
       signal,
       spawnError: this.#spawnError,
       killed: this.#killed,
+      interrupted: this.#justInterrupted(),
       lastWords: this.#lastWords,
       heapExhausted: this.#heapExhausted,
       kernelMemoryKill: signal === 'SIGKILL' && this.#surroundings.memoryKills.recent(),

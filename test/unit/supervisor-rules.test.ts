@@ -133,8 +133,9 @@ describe('a reload', () => {
   it('that is asked for again and again while one goes on is done once more', async () => {
     const rolling = new Rolling();
     const first = rolling.begin();
-    const others = [rolling.repeat('a'), rolling.repeat('b'), rolling.repeat('c')];
-    expect(rolling.finish({ ok: true, message: 'first' })).toBe('a');
+    const again = () => undefined;
+    const others = [rolling.repeat(again), rolling.repeat(() => undefined), rolling.repeat(() => undefined)];
+    expect(rolling.finish({ ok: true, message: 'first' })).toBe(again);
     expect((await first).message).toBe('first');
     const second = rolling.begin();
     expect(rolling.finish({ ok: false, message: 'second' })).toBeUndefined();
@@ -153,7 +154,9 @@ describe('the line about the end of a worker', () => {
     [{ exitCode: null, signal: 'SIGABRT', heapExhausted: true }, 502, /^NWSGI4207 /],
     [{ exitCode: null, signal: 'SIGKILL' }, 502, /^NWSGI4208 .*somebody else \(SIGKILL\)/],
     [{ exitCode: null, signal: 'SIGKILL', kernelMemoryKill: true }, 502, /^NWSGI4208 .*the kernel, which was out of memory/],
-    [{ exitCode: null, signal: 'SIGKILL', killed: 'requestTimeout' }, 504, /^NWSGI4209 /],
+    [{ exitCode: null, signal: 'SIGKILL', killed: 'requestTimeout' }, 503, /^NWSGI4209 /],
+    [{ exitCode: 1, interrupted: 'requestTimeout' }, 503, /^NWSGI4209 W ended after it was interrupted: a request took longer/],
+    [{ exitCode: 1, interrupted: 'loopBlocked', leaving: true }, 504, /^NWSGI4210 /],
     [{ exitCode: null, signal: 'SIGKILL', killed: 'loopBlocked', detail: 'for 300 s' }, 504, /^NWSGI4210 .*stood still for 300 s/],
     [{ exitCode: null, signal: 'SIGKILL', killed: 'memoryLimit' }, 502, /^NWSGI4211 /],
     [{ exitCode: null, signal: 'SIGKILL', killed: 'stopTimeout', leaving: true }, 503, /^NWSGI4212 /],

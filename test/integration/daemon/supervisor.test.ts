@@ -86,7 +86,7 @@ describe('a pool', () => {
 
 describe('the end of a worker', () => {
   const cases: [command: string, line: RegExp][] = [
-    ['exit', /NWSGI4205 .*worker \d+ \(slot 0\) ended by itself \(exit code 3\) after/],
+    ['exit', /NWSGI4205 application group 'a': worker \d+ \(slot 0\) of process group 'group' ended by itself \(exit code 3\) after/],
     ['words', /NWSGI4205 .*ended by itself \(exit code 5; NWSGI3004 process\.exit\(5\) was called\)/],
     ['abort', /NWSGI4206 .*was ended by SIGABRT/],
     ['kill', /NWSGI4208 .*was killed by somebody else \(SIGKILL\)/],
