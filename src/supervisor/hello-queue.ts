@@ -5,7 +5,7 @@
 import { acceptance } from './hello.js';
 import type { Refusal } from './hello.js';
 import type { HelloConnection } from './hello-server.js';
-import { Code } from './problems.js';
+import { tooManyWait } from './refusals.js';
 import type { Scoreboard } from './scoreboard.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -40,7 +40,7 @@ export class HelloQueue {
   take(connection: HelloConnection): void {
     if (connection.closed) return;
     if (this.#place(connection)) return;
-    const refusal = this.#source.refusal() ?? (this.#waiting.size >= this.#source.limit ? this.#full() : undefined);
+    const refusal = this.#source.refusal() ?? (this.#waiting.size >= this.#source.limit ? tooManyWait(this.#source.applicationGroup) : undefined);
     if (refusal !== undefined) return connection.refuse(refusal);
     this.#waiting.add(connection);
     connection.onClose = () => this.#waiting.delete(connection);
@@ -100,11 +100,6 @@ export class HelloQueue {
       // Without an entry its worker has ended, and it was taken care of there; so it will be after an error.
       if (error === null && connections?.delete(connection) === true) connection.accept(acceptance(worker.slot, worker.generation, worker.pid));
     });
-  }
-
-  #full(): Refusal {
-    const { applicationGroup } = this.#source;
-    return { status: 503, retryAfter: 2, code: Code.tooManyWait, message: `application group '${applicationGroup}': too many requests wait for a worker` };
   }
 
   #lookAgain(): void {

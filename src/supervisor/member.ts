@@ -12,6 +12,8 @@ export class Member {
   readonly limits: WorkerLimits;
   /** Why a fresh one is to take its place; a word that the application is told, too. */
   stale: string | undefined;
+  /** It said that a script did not load, before it was ready. */
+  loadFailed = false;
   startTimer: NodeJS.Timeout | undefined;
 
   constructor(worker: WorkerProcess, epoch: number, config: SupervisorConfig) {

@@ -6,7 +6,7 @@
  * happens changes a fact and calls it. A worker that is to be replaced is marked (`stale`) and goes when a fresh one serves.
  */
 import { availableParallelism, cpus } from 'node:os';
-import { backOff, LONGEST_BACK_OFF, LONGEST_WAIT, STABLE } from './back-off.js';
+import { backOff, LONGEST_BACK_OFF, LONGEST_WAIT, StartPause } from './back-off.js';
 import { reportOf, seconds } from './exit.js';
 import type { Ending, ExitReport } from './exit.js';
 import type { HelloConnection } from './hello-server.js';
@@ -18,6 +18,7 @@ import type { LogLevelNumber } from '../native.js';
 import type { FromWorker, PreloadedScript } from './messages.js';
 import { Code } from './problems.js';
 import type { CodeText } from './problems.js';
+import { crashLoop, hopeless, stopping } from './refusals.js';
 import { Rolling } from './rolling.js';
 import type { ReloadOutcome } from './rolling.js';
 import { PoolState } from './scoreboard.js';
@@ -59,15 +60,13 @@ export class Pool implements WorkerOwner {
   #wanted = false;
   #stopping = false;
   #onStopped: (() => void)[] = [];
-  /** In a row; those of workers that were started together count once. */
-  #failures = 0;
-  #lastFailure = -Infinity;
-  #startAt = -Infinity;
+  readonly #pause = new StartPause();
   #startTimer: NodeJS.Timeout | undefined;
   /** Why no start is tried for a while. */
   #trouble: Refusal | undefined;
   #everServed = false;
   #firstServedAt = Infinity;
+  /** Attempts to load a script that serving workers could not load; 0: there is none. */
   #failedLoads = 0;
   #retryLoadAt = Infinity;
 
@@ -112,7 +111,7 @@ export class Pool implements WorkerOwner {
 
   /** It waits before the next start because others failed, and nobody serves. */
   get paused(): boolean {
-    return this.#startAt > performance.now() && this.live.length === 0;
+    return this.#pause.left > 0 && this.live.length === 0;
   }
 
   /** When a script that did not load is to be tried again. */
@@ -149,13 +148,12 @@ export class Pool implements WorkerOwner {
   }
 
   #giveUpHanging(): void {
-    for (const member of this.live) if (member.starting && member.epoch === this.#rolling.epoch) this.#drain(member, 'reload');
+    for (const { starting, epoch, worker } of this.live) if (starting && epoch === this.#rolling.epoch) worker.drain(0, 'reload');
     this.#rolling.finish({ ok: false, message: 'a newer version is tried' });
   }
 
   #beginReload(reason: ReloadReason): Promise<ReloadOutcome> {
-    this.#failures = 0;
-    this.#startAt = -Infinity;
+    this.#pause.forget();
     this.#retryLoadAt = Infinity;
     this.#trouble = undefined;
     this.scripts.takeStamps();
@@ -185,7 +183,9 @@ export class Pool implements WorkerOwner {
   stop(milliseconds: number, reason: string): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#startTimer);
-    this.hellos.refuseAll(this.#stoppingRefusal());
+    this.hellos.refuseAll(stopping(this.surroundings.config.name));
+    // Twice where another reload was to follow.
+    while (this.#rolling.finish({ ok: false, message: `application group '${this.name}' is stopping` }) !== undefined);
     for (const { worker } of this.members.values()) worker.drain(milliseconds, reason);
     this.#publish();
     return this.members.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#onStopped.push(resolve));
@@ -234,8 +234,8 @@ export class Pool implements WorkerOwner {
     if (this.members.size - live.length > Math.max(16, 2 * maxProcesses)) room = 0; // too many still drain
     const alone = !this.preloaded && this.scripts.size === 0 && now < this.#firstServedAt + FIRST_ALONE;
     if (alone) room = Math.min(room, 1 - live.length);
-    if (missing > 0 && now < this.#startAt) {
-      this.#startTimer = setTimeout(() => this.reconcile(), this.#startAt - now + 1);
+    if (missing > 0 && this.#pause.left > 0) {
+      this.#startTimer = setTimeout(() => this.reconcile(), this.#pause.left + 1);
       return;
     }
     for (; missing > 0 && room > 0; missing--, room--) if (!this.#start()) return;
@@ -253,7 +253,7 @@ export class Pool implements WorkerOwner {
     const slot = scoreboard.allocate();
     if (slot < 0) {
       this.log(LogLevel.error, Code.tableFull, `no worker is started: the process group has ${scoreboard.workerSlots} already, with those that finish their requests`);
-      this.#startAt = performance.now() + LONGEST_WAIT;
+      this.#pause.atLeast(LONGEST_WAIT);
       return false;
     }
     if (this.live.length === 0) this.scripts.takeStamps();
@@ -294,7 +294,8 @@ export class Pool implements WorkerOwner {
         if (member.starting) this.#onReady(member, message.failure);
         return;
       case 'loadFailed':
-        if (member.serving) this.#retryLoadAt = performance.now() + Math.max(LEAST_RETRY, backOff(++this.#failedLoads));
+        if (member.serving) this.#retryLoad();
+        else member.loadFailed = true;
         return;
       case 'watch': {
         const { script, callable, applicationType: type, environment, stamp, reloading = true } = message;
@@ -315,10 +316,9 @@ export class Pool implements WorkerOwner {
     if (failure !== '') {
       this.log(LogLevel.error, Code.startedBroken, `it started, but ${failure}`);
       if (!this.#everServed) this.#host.onStartFailed({ code: Code.startedBroken, text: failure });
-    } else {
-      this.#failedLoads = 0;
     }
     member.worker.serve();
+    if (member.loadFailed) this.#retryLoad();
     this.#everServed = true;
     this.#firstServedAt = Math.min(this.#firstServedAt, performance.now());
     this.#trouble = undefined;
@@ -358,25 +358,17 @@ export class Pool implements WorkerOwner {
     if (!ending.ready && this.serving.length > 0) return this.#newVersionFailed(member, report.text);
     // Somebody killed a worker that had worked: no reason to wait.
     if (report.code === Code.killedOutside && !ending.kernelMemoryKill) return;
-    this.#countFailure(worker.startedAt, ending.lifetime);
-    if (report.code === Code.unusable || report.code === Code.spawnFailed) this.#startAt = performance.now() + LONGEST_BACK_OFF;
-    const pause = this.#startAt - performance.now();
-    const hopeless = report.code === Code.unusable || report.code === Code.spawnFailed || report.code === Code.startTimeout;
+    this.#pause.count(worker.startedAt, ending.lifetime);
+    const unusable = report.code === Code.unusable || report.code === Code.spawnFailed;
+    if (unusable) this.#pause.atLeast(LONGEST_BACK_OFF);
+    const { left, failures } = this.#pause;
     if (!ending.ready && !this.#everServed) this.#host.onStartFailed({ code: report.code, text: report.text });
-    if (this.serving.length > 0 || (!hopeless && pause <= LONGEST_WAIT)) return;
-    const { status, code, text } = report;
-    this.#trouble = hopeless ? { status, retryAfter: 2, code, message: text } : undefined;
-    this.log(LogLevel.error, Code.crashLoop, `${this.#failures} ${this.#failures === 1 ? 'failure' : 'crashes in a row'}; the next start is in ${seconds(Math.max(pause, 0))}`);
-    this.hellos.refuseAll(this.#trouble ?? this.#crashLoopRefusal());
-    if (this.#rolling.active) this.#endReload({ ok: false, message: text });
-  }
-
-  /** Workers that fail together have failed once. */
-  #countFailure(startedAt: number, lifetime: number): void {
-    const now = performance.now();
-    if (startedAt > this.#lastFailure) this.#failures = lifetime < STABLE ? this.#failures + 1 : 1;
-    this.#lastFailure = now;
-    this.#startAt = now + backOff(this.#failures);
+    const noUseToWait = unusable || report.code === Code.startTimeout;
+    if (this.serving.length > 0 || (!noUseToWait && left <= LONGEST_WAIT)) return;
+    this.#trouble = noUseToWait ? hopeless(report.status, report.code, report.text) : undefined;
+    this.log(LogLevel.error, Code.crashLoop, `${failures} ${failures === 1 ? 'failure' : 'failures in a row'}; the next start is in ${seconds(Math.max(left, 0))}`);
+    this.hellos.refuseAll(this.#trouble ?? crashLoop(this.name));
+    if (this.#rolling.active) this.#endReload({ ok: false, message: report.text });
   }
 
   // ---- new versions ----
@@ -386,17 +378,25 @@ export class Pool implements WorkerOwner {
     if (this.#rolling.active && !this.#rolling.proven && member.epoch === this.#rolling.epoch) {
       for (const old of this.live) if (isReload(old.stale)) old.stale = undefined;
       this.log(LogLevel.error, Code.newVersionBroken, `the new version did not load: ${why}. The old version goes on serving; correct the file, it is tried again when it changes`);
-      this.#failedLoads += 1;
+      if (this.#failedLoads > 0) this.#retryLoad();
       this.#endReload({ ok: false, message: why });
       return;
     }
     if (member.epoch !== this.#rolling.epoch) return; // of a version that is gone
-    this.#countFailure(member.worker.startedAt, member.worker.age);
-    this.#startAt = Math.max(this.#startAt, performance.now() + LEAST_RETRY);
+    this.#rolling.stick();
+    this.#pause.count(member.worker.startedAt, member.worker.age);
+    this.#pause.atLeast(LEAST_RETRY);
     this.log(LogLevel.error, Code.newVersionBroken, `a fresh worker did not load: ${why}. The others go on serving; it is tried again`);
   }
 
+  /** Serving workers have a script that did not load: it may be for a reason elsewhere. */
+  #retryLoad(): void {
+    this.#failedLoads += 1;
+    this.#retryLoadAt = performance.now() + Math.max(LEAST_RETRY, backOff(this.#failedLoads));
+  }
+
   #reloaded(): void {
+    if (this.#retryLoadAt === Infinity) this.#failedLoads = 0;
     this.log(LogLevel.info, Code.reloaded, 'all workers are fresh');
     this.#endReload({ ok: true, message: `application group '${this.name}': all workers are fresh` });
   }
@@ -406,20 +406,10 @@ export class Pool implements WorkerOwner {
     if (again !== undefined && !this.#stopping) setImmediate(again);
   }
 
-  // ---- refusals ----
-
+  /** Why no worker will serve soon; undefined: one will. */
   #refusal(): Refusal | undefined {
-    if (this.#stopping) return this.#stoppingRefusal();
-    if (this.live.length > 0 || this.#startAt - performance.now() <= LONGEST_WAIT) return undefined;
-    return this.#trouble ?? this.#crashLoopRefusal();
-  }
-
-  #crashLoopRefusal(): Refusal {
-    const message = `application group '${this.name}': it crashes again and again; it is started again after a pause`;
-    return { status: 503, retryAfter: 2, code: Code.crashLoop, message };
-  }
-
-  #stoppingRefusal(): Refusal {
-    return { status: 503, retryAfter: 1, code: Code.stopping, message: `application group '${this.name}': its process group is stopping` };
+    if (this.#stopping) return stopping(this.surroundings.config.name);
+    if (this.live.length > 0 || this.#pause.left <= LONGEST_WAIT) return undefined;
+    return this.#trouble ?? crashLoop(this.name);
   }
 }

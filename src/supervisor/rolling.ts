@@ -16,6 +16,7 @@ export class Rolling {
   /** A worker of this epoch has been ready. */
   proven = false;
   #active = false;
+  #stuck = false;
   #since = 0;
   #waiting: ((outcome: ReloadOutcome) => void)[] = [];
   #again: { begin: () => void; waiting: ((outcome: ReloadOutcome) => void)[] } | undefined;
@@ -29,7 +30,7 @@ export class Rolling {
     this.#active = true;
     this.#since = performance.now();
     this.epoch += 1;
-    this.proven = false;
+    this.proven = this.#stuck = false;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -39,9 +40,14 @@ export class Rolling {
     return new Promise((resolve) => again.waiting.push(resolve));
   }
 
-  /** The new version hangs, and there is a newer one. */
+  /** Workers of the new version fail although one was ready. */
+  stick(): void {
+    this.#stuck = true;
+  }
+
+  /** It does not get on, so that a newer version had better be tried. */
   get overtaken(): boolean {
-    return this.#active && !this.proven && performance.now() - this.#since > PATIENCE;
+    return this.#active && (!this.proven || this.#stuck) && performance.now() - this.#since > PATIENCE;
   }
 
   /** Returns how to begin another one that was asked for meanwhile; those who wait for that one wait on. */

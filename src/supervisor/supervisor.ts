@@ -16,6 +16,7 @@ import { Orphans } from './orphans.js';
 import { Pool } from './pool.js';
 import { Code } from './problems.js';
 import { MemoryKills } from './process-usage.js';
+import { stopping, tableFull } from './refusals.js';
 import type { ReloadOutcome } from './rolling.js';
 import { Scoreboard } from './scoreboard.js';
 import type { SharedMemory } from './scoreboard.js';
@@ -129,12 +130,11 @@ class ProcessGroup implements Supervisor {
   #onHello(connection: HelloConnection): void {
     const { name } = connection.hello;
     if (this.#stopping !== 'no') {
-      return connection.refuse({ status: 503, retryAfter: 1, code: Code.stopping, message: `process group '${this.#config.name}' is stopping` });
+      return connection.refuse(stopping(this.#config.name));
     }
     const group = this.#group(name, []);
     if (group !== undefined) return group.pool.onHello(connection);
-    const message = `application group '${name.toString()}': process group '${this.#config.name}' has ${this.#groups.size} application groups already`;
-    connection.refuse({ status: 503, retryAfter: 0, code: Code.tableFull, message });
+    connection.refuse(tableFull(name.toString(), this.#config.name, this.#groups.size));
   }
 
   /** The pool of an application group, made if need be; undefined when there is no room for another one. */
