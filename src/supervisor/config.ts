@@ -165,7 +165,7 @@ function preload(given: unknown, where: string): GroupPreload {
     callable: text(source['callable'] ?? 'application', `${where}.callable`),
     type: applicationType(source['type'] ?? 'auto', where),
     reloading: boolean(source['reloading'] ?? true, `${where}.reloading`),
-    environment: text(source['environment'] ?? '', `${where}.environment`),
+    environment: variables(source['environment'] ?? '', `${where}.environment`),
   };
 }
 
@@ -210,6 +210,12 @@ function array(value: unknown, where: string): unknown[] {
 
 function text(value: unknown, where: string): string {
   if (typeof value !== 'string' || value.includes('\0')) throw new ConfigError(`${where} is to be a text`);
+  return value;
+}
+
+/** NAME=value, each ended by a NUL: see NativeBridge.config. */
+function variables(value: unknown, where: string): string {
+  if (typeof value !== 'string') throw new ConfigError(`${where} is to be a text`);
   return value;
 }
 

@@ -1,6 +1,6 @@
 // Debuggers: WSGINodeOptions --inspect.
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, freePorts, request, waitFor, within, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
+import { daemon, describeEachMpm, freePorts, request, waitFor, within, withServer, type HttpdServer, type Mpm, type Options } from './harness/index.js';
 import { DevTools } from './support/devtools.js';
 import { secondsToStop } from './support/stop.js';
 
@@ -34,7 +34,8 @@ async function attach(s: HttpdServer, path: string): Promise<DevTools> {
   return DevTools.connect((place as Announced).url.href);
 }
 
-describe('--inspect', () => {
+// A worker is a process of Node, which opens it to debuggers itself: daemon/debugger.test.ts.
+describe.skipIf(daemon)('--inspect', () => {
   it('opens each application to a debugger of its own, with the addresses in the log', async () => {
     await withServer(options('--inspect=127.0.0.1:0'), async (s) => {
       await s.get('/one');
@@ -97,7 +98,7 @@ describe('--inspect', () => {
 });
 
 describeEachMpm('an attached debugger', (mpm: Mpm) => {
-  it('does not hold up the stop of the server', async () => {
+  it.skipIf(daemon)('does not hold up the stop of the server', async () => {
     await withServer(options('--inspect=0', { mpm, children: mpm === 'prefork' ? 2 : 1 }), async (s) => {
       const tools = await attach(s, '/one');
       expect(await secondsToStop(s)).toBeLessThan(4);
@@ -107,7 +108,7 @@ describeEachMpm('an attached debugger', (mpm: Mpm) => {
   });
 });
 
-describe('an attached debugger', () => {
+describe.skipIf(daemon)('an attached debugger', () => {
   const gone = (tools: DevTools) => within(6000, 'the end of the connection', tools.closed);
 
   it('does not hold up an environment that ends by process.exit(), is replaced, or was blocked', async () => {

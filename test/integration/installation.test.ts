@@ -58,9 +58,11 @@ describe('a missing part', () => {
 });
 
 describe('a broken part', () => {
-  it.each([
-    ['a runtime that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_runtime.so'), 'not a library'), /NWSGI1003/],
-    ['a gateway that lacks a file', (lib: string) => rmSync(join(lib, 'dist/gateway.js')), /NWSGI2002.*gateway\.js/],
+  it.each<[string, (lib: string) => void, RegExp]>([
+    daemon
+      ? ['a bridge that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_bridge.node'), 'not a library'), /NWSGI4250.*nwsgi_bridge\.node/]
+      : ['a runtime that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_runtime.so'), 'not a library'), /NWSGI1003/],
+    ['a gateway that lacks a file', (lib: string) => rmSync(join(lib, 'dist/gateway.js')), /NWSGI(2002|4250).*gateway\.js/],
   ])('%s leads to 500 with the reason in the log, soon', async (_, change, reason) => {
     await withServer(installed(change), async (s) => {
       const begin = performance.now();
@@ -77,7 +79,7 @@ describe('a broken part', () => {
       { apps: ['hello.mjs'], directives: (s) => ['WSGINodeOptions --no-such-option', `WSGIScriptAlias /js ${s.app('hello.mjs')}`] },
       async (s) => {
         expect((await s.get('/js')).status).toBe(500);
-        await s.expectLog(/NWSGI\d{4}.*--no-such-option/);
+        await s.expectLog(daemon ? /bad option: --no-such-option/ : /NWSGI\d{4}.*--no-such-option/);
       },
     );
   });

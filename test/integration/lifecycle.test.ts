@@ -11,6 +11,7 @@ const options = (mpm: Mpm, more: Options = {}): Options => ({
   mpm,
   children: mpm === 'prefork' ? 4 : 1,
   threads: 12,
+  daemonOptions: 'shutdown-timeout=2s',
   apps: ['identity.mjs', 'holds-response-open.mjs', 'never-answers.mjs', 'never-loads.mjs'],
   directives: (s) => [
     `WSGIScriptAlias /identity ${s.app('identity.mjs')}`,

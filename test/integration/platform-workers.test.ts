@@ -1,6 +1,6 @@
 // Worker threads of an application.
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, useServer, waitFor, withServer } from './harness/index.js';
+import { daemon, describeEachMpm, useServer, waitFor, withServer } from './harness/index.js';
 import { secondsToStop } from './support/stop.js';
 
 const apps = ['platform/workers.cjs', 'platform/worker-tasks.mjs', 'identity.mjs'];
@@ -14,6 +14,7 @@ describe('worker threads', () => {
     return (response.json() as { result: unknown }).result;
   };
 
+  // SHARE_ENV is about the variables of the process: those of an application only where it has a process to itself.
   it.each<[string, string, unknown]>([
     ['main', 'are told apart from the application, which is the main thread', true],
     ['threadId', 'have ids of their own in the process of the server', [2, true]],
@@ -21,7 +22,7 @@ describe('worker threads', () => {
     ['waits', 'wait for the application with Atomics.wait', 0],
     ['transfer', 'take ports and memory over', [0, 1024 * 1024]],
     ['broadcast', 'broadcast to the application', 'to all'],
-    ['environment', "have a copy of the application's process.env", ['from the application', 'from the application', 'its own', 'from the application']],
+    ['environment', "have a copy of the application's process.env", ['from the application', 'from the application', 'its own', daemon ? 'changed' : 'from the application']],
     ['exhausts', 'end alone, with an error, when they exhaust their heap', 'ERR_WORKER_OUT_OF_MEMORY'],
     ['terminated', 'can be terminated while they spin', 1],
     ['asksForTheBridge', 'have no access to the requests', []],
