@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { HttpdServer, childProcesses, openDescriptors, processInfo, residentBytes, sessionProcesses, waitFor, withServer, type Options } from '../harness/index.js';
+import { HttpdServer, childProcesses, describeEachMpm, openDescriptors, processInfo, residentBytes, sessionProcesses, waitFor, withServer, type Options } from '../harness/index.js';
 
 const root = process.getuid?.() === 0;
 const id = (option: string, name: string) => Number(spawnSync('id', [option, name], { encoding: 'utf8' }).stdout);
@@ -262,9 +262,9 @@ describe('a supervisor', () => {
   });
 });
 
-describe('process groups in a restart', () => {
-  it.each(['graceful', 'restart'] as const)('(%s) that have not changed are kept, and load their code anew', async (kind) => {
-    await withServer(withGroups({ one: '' }), async (s) => {
+describeEachMpm('process groups that have not changed', (mpm) => {
+  it.each(['graceful', 'restart'] as const)('are kept by %s, and load their code anew', async (kind) => {
+    await withServer(withGroups({ one: '' }, { mpm }), async (s) => {
       const before = await who(s, 'one');
       const old = await supervisor(s);
       const path = sockets(s);
@@ -277,7 +277,9 @@ describe('process groups in a restart', () => {
       await waitFor('the old worker to leave', () => processInfo(before.pid) === undefined);
     });
   });
+});
 
+describe('process groups in a restart', () => {
   it('write to the new error log afterwards', async () => {
     await withServer(withGroups({ one: '' }), async (s) => {
       const before = await who(s, 'one');
@@ -356,9 +358,9 @@ describe('process groups in a restart', () => {
   }, 120_000);
 });
 
-describe('the end of httpd', () => {
+describeEachMpm('the end of httpd', (mpm) => {
   it.each(['SIGTERM', 'SIGWINCH'] as const)('by %s ends all processes of its groups first', async (name) => {
-    await withServer(withGroups({ one: 'processes=2', two: '' }), async (s) => {
+    await withServer(withGroups({ one: 'processes=2', two: '' }, { mpm }), async (s) => {
       await who(s, 'one');
       await who(s, 'two');
       const all = [...s.monitors(), ...s.supervisors(), ...s.workers()];
@@ -371,7 +373,9 @@ describe('the end of httpd', () => {
       expect(s.log()).not.toMatch(/NWSGI4051|NWSGI4052/);
     });
   });
+});
 
+describe('the end of httpd', () => {
   it('kills a group that does not end', async () => {
     const options: Options = { directives: (s) => [`WSGIDaemonProcess stubborn shutdown-timeout=1 node=${fakeNode(s, 'stubborn-node', 'trap "" TERM QUIT INT; while :; do sleep 0.2; done')}`] };
     await withServer(options, async (s) => {
