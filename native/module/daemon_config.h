@@ -86,6 +86,7 @@ struct DaemonGroup {
 
   // From here on: set by the parent before it forks children, null in `configtest`.
   const char* socket_path;  // of the hello socket
+  const char* chroot;       // root of the group's file system; null for the system's
   char* scoreboard;         // the shared mapping (exchange/scoreboard.h)
   size_t scoreboard_size;
 };

@@ -200,8 +200,11 @@ class NewProcess {
     std::vector<int> copies;
     for (const int fd : what_.descriptors) copies.push_back(::fcntl(fd, F_DUPFD_CLOEXEC, above));
     const int output = what_.output >= 0 ? ::fcntl(what_.output, F_DUPFD_CLOEXEC, above) : STDERR_FILENO;
-    const int nothing = ::open("/dev/null", O_RDONLY);
-    bool placed = nothing >= 0 ? ::dup2(nothing, STDIN_FILENO) == STDIN_FILENO : ::close(STDIN_FILENO) == 0;
+    // Node needs it too.
+    const int nothing = ::open("/dev/null", O_RDWR);
+    if (nothing < 0) give_up(Code::kIdentityFailed, "/dev/null cannot be opened%s", identity_.chroot.empty() ? "" : "; make it inside of chroot=");
+    errno = 0;
+    bool placed = ::dup2(nothing, STDIN_FILENO) == STDIN_FILENO;
     placed = ::dup2(output, STDOUT_FILENO) >= 0 && placed;
     for (size_t i = 0; i < copies.size(); ++i) placed = ::dup2(copies[i], kFirstDescriptor + static_cast<int>(i)) >= 0 && placed;
     if (!placed) give_up(Code::kSupervisorNotStarted, "its descriptors cannot be set up");
@@ -259,8 +262,7 @@ std::string Identity::text() const {
 
 std::string Identity::inside(const std::string& path) const {
   if (chroot.empty() || !path.starts_with(chroot)) return path;
-  const std::string rest = path.substr(chroot.ends_with('/') ? chroot.size() - 1 : chroot.size());
-  return rest.starts_with('/') ? rest : path;
+  return path.size() > chroot.size() && path[chroot.size()] == '/' ? path.substr(chroot.size()) : path;
 }
 
 bool find_identity(const DaemonGroup& group, Identity* identity, Problem* problem) {
@@ -287,7 +289,11 @@ bool find_identity(const DaemonGroup& group, Identity* identity, Problem* proble
   const auto find_user = [&] { return options.user != nullptr && identity->privileged ? ::getpwnam(options.user) : ::getpwuid(identity->uid); };
   const passwd* user = find_user();
   if (user != nullptr) identity->user = user->pw_name;
-  if (options.chroot != nullptr && identity->privileged) identity->chroot = options.chroot;
+  if (options.chroot != nullptr && identity->privileged) {
+    identity->chroot = options.chroot;
+    while (identity->chroot.ends_with('/')) identity->chroot.pop_back();
+    if (identity->chroot.empty()) identity->chroot = "/";
+  }
   if (identity->privileged) identity->groups = groups_of(options, *identity);
   user = find_user();
   identity->directory = directory_of(options, *identity, user);

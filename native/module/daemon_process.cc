@@ -199,6 +199,7 @@ int start_process_groups(apr_pool_t* pconf, server_rec* main_server) {
     }
     wanted.insert(supervisor);
     group->socket_path = apr_pstrdup(pconf, supervisor->socket_path().c_str());
+    if (!supervisor->plan().identity.chroot.empty()) group->chroot = group->options.chroot;
     group->scoreboard = supervisor->scoreboard().base();
     group->scoreboard_size = supervisor->scoreboard().mapped_size();
   }

@@ -156,7 +156,7 @@ int serve_in_group(request_rec* r, const RequestPlan& plan, const DaemonGroup& g
 }
 
 int serve(request_rec* r) {
-  const RequestPlan plan = make_plan(r);
+  RequestPlan plan = make_plan(r);
   const DaemonGroup* group = nullptr;
   int status = check_script(r, plan);
   if (status == OK) status = find_group(r, plan, &group);
@@ -164,6 +164,7 @@ int serve(request_rec* r) {
   if (status == OK && group != nullptr) status = check_owner(r, *group);
   if (status == OK) status = set_up_body(r, plan.settings);
   if (status != OK) return status;
+  if (group != nullptr) plan.chroot = group->chroot;
   return group != nullptr ? serve_in_group(r, plan, *group) : serve_embedded(r, plan);
 }
 

@@ -101,11 +101,19 @@ void add_number(RecordWriter* record, std::string_view name, unsigned number) {
   record->add(name, std::string_view(text, static_cast<size_t>(end - text)));
 }
 
+// A file's name as the application sees it.
+const char* seen(const RequestPlan& plan, const char* path) {
+  if (plan.chroot == nullptr || path == nullptr) return path;
+  size_t length = std::strlen(plan.chroot);
+  while (length > 0 && plan.chroot[length - 1] == '/') --length;
+  return std::strncmp(path, plan.chroot, length) == 0 && path[length] == '/' ? path + length : path;
+}
+
 // The first pair: all that is needed to know which application, already loaded or not, the request is for.
 void add_target(const request_rec* r, const RequestPlan& plan, RecordWriter* record) {
   std::string target(plan.type);
   ((target += '\n') += plan.callable) += '\n';
-  target += r->filename;
+  target += seen(plan, r->filename);
   record->add("nwsgi.x-target", target);
 }
 
@@ -168,12 +176,12 @@ void add_request(request_rec* r, const RequestPlan& plan, RecordWriter* record) 
   const char* target = request_target(r);
   add(record, "REQUEST_URI", target);
   add(record, "RAW_URI", target);
-  add(record, "DOCUMENT_ROOT", ap_document_root(r));
-  add(record, "SCRIPT_FILENAME", r->filename);
+  add(record, "DOCUMENT_ROOT", seen(plan, ap_document_root(r)));
+  add(record, "SCRIPT_FILENAME", seen(plan, r->filename));
   const char* scheme = ap_http_scheme(r);
   add(record, "REQUEST_SCHEME", scheme);
   add(record, "CONTEXT_PREFIX", ap_context_prefix(r));
-  add(record, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
+  add(record, "CONTEXT_DOCUMENT_ROOT", seen(plan, ap_context_document_root(r)));
   record->add("wsgi.url_scheme", url_scheme(r, scheme));
 }
 

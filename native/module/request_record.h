@@ -22,6 +22,7 @@ struct RequestPlan {
   const char* type;               // one of kApplicationTypes
   Flag pass_authorization;        // kUnset: as is usual for the kind of application
   bool head_as_get;
+  const char* chroot;             // the process group's, in which files have other names; null for none
 };
 
 // Groups, callable and options for this request. Does not check them.

@@ -1,10 +1,20 @@
 /** Tells the supervisor, through the scoreboard, that the event loop runs, how busy it is and what it holds. */
 import { performance } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { Header, HEADER_SIZE, POOL_SIZE, Worker, WORKER_SIZE } from '../supervisor/scoreboard.js';
 
 const BEAT_MILLISECONDS = 500;
 /** Load and memory are looked at with every second beat. */
 const MEBIBYTE = 1024 * 1024;
+
+/** 0 in a chroot without /proc. */
+function residentBytes(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
+}
 
 /** Of the worker in this slot of the scoreboard. */
 export function startBeat(scoreboard: ArrayBuffer, slot: number): void {
@@ -19,9 +29,8 @@ export function startBeat(scoreboard: ArrayBuffer, slot: number): void {
     const now = performance.eventLoopUtilization();
     set(Worker.elu, Math.round(performance.eventLoopUtilization(now, before).utilization * 1000));
     before = now;
-    const { heapUsed, rss } = process.memoryUsage();
-    set(Worker.heapMib, Math.round(heapUsed / MEBIBYTE));
-    set(Worker.rssMib, Math.round(rss / MEBIBYTE));
+    set(Worker.heapMib, Math.round(getHeapStatistics().used_heap_size / MEBIBYTE));
+    set(Worker.rssMib, Math.round(residentBytes() / MEBIBYTE));
   };
   beat();
   setInterval(beat, BEAT_MILLISECONDS).unref();

@@ -1,7 +1,21 @@
 // Process groups in Apache's parent: who their processes are, what lies in the file system, and how they live with httpd.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, statSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { HttpdServer, childProcesses, describeEachMpm, openDescriptors, processInfo, residentBytes, sessionProcesses, waitFor, withServer, type Options } from '../harness/index.js';
 
@@ -107,6 +121,38 @@ describe.runIf(root)('identity of a process group', () => {
         expect(status).toMatch(/^CapEff:\s+0+$/m);
         expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).not.toContain('hello world');
       }
+    });
+  });
+
+  it('has a file system of its own with chroot=', async () => {
+    const jail = (s: HttpdServer) => join(s.root, 'jail');
+    const take = (s: HttpdServer, path: string) => {
+      mkdirSync(join(jail(s), dirname(path)), { recursive: true, mode: 0o755 });
+      cpSync(realpathSync(path), join(jail(s), path), { recursive: true });
+    };
+    const options: Options = {
+      directives: (s) => {
+        const libraries = spawnSync('ldd', [process.execPath], { encoding: 'utf8' }).stdout.match(/\/\S+/g) ?? [];
+        const parts = ['dist', 'package.json', 'node_modules/es-module-lexer', 'build/Release/nwsgi_bridge.node'].map((name) => join(s.home, name));
+        for (const path of [process.execPath, ...libraries, ...parts]) take(s, path);
+        mkdirSync(join(jail(s), 'dev'));
+        expect(spawnSync('mknod', ['-m', '666', join(jail(s), 'dev/null'), 'c', '1', '3']).status).toBe(0);
+        const script = s.writeFile('jail/srv/who.mjs', source.replace('umask:', `files: [environ.SCRIPT_FILENAME, environ.DOCUMENT_ROOT], root: (await import('node:fs')).readdirSync('/'), umask:`).replace('function application', 'async function application'));
+        return [
+          `WSGIDaemonProcess jailed chroot=${jail(s)} user=nobody home=/srv node=${process.execPath}`,
+          `WSGIScriptAlias /who ${script} process-group=jailed`,
+          `<Directory ${dirname(script)}>`,
+          'Require all granted',
+          '</Directory>',
+        ];
+      },
+    };
+    await withServer(options, async (s) => {
+      const seen = (await who(s, 'who')) as Who & { files: string[]; root: string[] };
+      expect(seen).toMatchObject({ uid: id('-u', 'nobody'), directory: '/srv', files: ['/srv/who.mjs', join(s.root, 'htdocs')] });
+      expect(seen.root).toContain('srv');
+      expect(seen.root).not.toContain('etc');
+      expect(s.log()).not.toMatch(/nwsgi:(error|crit)/);
     });
   });
 
