@@ -30,7 +30,8 @@ bool is_reachable(const server_rec* server, const DaemonGroup& group, bool main_
 }
 
 GroupResult find(const server_rec* server, const char* name, bool main_reaches_all) {
-  const auto* group = static_cast<const DaemonGroup*>(apr_hash_get(daemon_registry().by_name, name, APR_HASH_KEY_STRING));
+  const auto* group =
+      static_cast<const DaemonGroup*>(apr_hash_get(daemon_registry().by_name, name, APR_HASH_KEY_STRING));
   if (group == nullptr) return {GroupSearch::kUnknown, nullptr};
   if (!is_reachable(server, *group, main_reaches_all)) return {GroupSearch::kNotReachable, nullptr};
   return {GroupSearch::kFound, group};
@@ -43,7 +44,8 @@ const char* wrong_owner(apr_pool_t* pool, const DaemonOptions& options, const ch
     return apr_psprintf(pool, "%s \"%s\" belongs to user #%u, not to the one of script-user=", what, path, info.st_uid);
   }
   if (options.script_gid >= 0 && static_cast<int64_t>(info.st_gid) != options.script_gid) {
-    return apr_psprintf(pool, "%s \"%s\" belongs to group #%u, not to the one of script-group=", what, path, info.st_gid);
+    return apr_psprintf(pool, "%s \"%s\" belongs to group #%u, not to the one of script-group=", what, path,
+                        info.st_gid);
   }
   const mode_t unwanted = options.script_uid >= 0 ? S_IWGRP | S_IWOTH : S_IWOTH;
   if ((info.st_mode & unwanted) != 0) {
@@ -69,14 +71,16 @@ int check_group_references(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec*) n
     if (result.search == GroupSearch::kFound) continue;
     if (result.search == GroupSearch::kUnknown) {
       log_server(nullptr, APLOG_CRIT, 0, Code::kUnknownProcessGroup,
-                 "%s in %s: there is no process group \"%s\"; declare it (WSGIDaemonProcess %s), or write %%{GLOBAL} for "
-                 "the server's own processes", reference.directive, reference.where, reference.name, reference.name);
+                 "%s in %s: there is no process group \"%s\"; declare it (WSGIDaemonProcess %s), or write %%{GLOBAL} "
+                 "for the server's own processes", reference.directive, reference.where, reference.name,
+                 reference.name);
     } else {
       const auto* group = static_cast<const DaemonGroup*>(
           apr_hash_get(registry->by_name, reference.name, APR_HASH_KEY_STRING));
       log_server(nullptr, APLOG_CRIT, 0, Code::kUnknownProcessGroup,
-                 "%s in %s: the process group \"%s\" belongs to another virtual host (%s); declare it outside of virtual "
-                 "hosts, or in this one too", reference.directive, reference.where, reference.name, group->where);
+                 "%s in %s: the process group \"%s\" belongs to another virtual host (%s); declare it outside of "
+                 "virtual hosts, or in this one too", reference.directive, reference.where, reference.name,
+                 group->where);
     }
     return HTTP_INTERNAL_SERVER_ERROR;
   }

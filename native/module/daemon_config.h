@@ -1,7 +1,7 @@
 // Process groups of daemon mode: what WSGIDaemonProcess says, and what the parent made of it.
 //
-// Everything here lives in httpd's configuration pool and is read-only once children run. The parent fills in the second
-// half of a DaemonGroup in post_config of the real start (never in `configtest`); children inherit it by fork.
+// Everything here lives in httpd's configuration pool and is read-only once children run. The parent fills in the
+// second half of a DaemonGroup in post_config of the real start (never in `configtest`); children inherit it by fork.
 #pragma once
 
 #include <httpd.h>

@@ -23,8 +23,9 @@ const char* check_group_name(const cmd_parms* cmd, const char* name) {
   for (const char* at = name; *at != '\0'; ++at) usable = usable && !std::iscntrl(static_cast<unsigned char>(*at));
   if (usable && std::strchr(name, '=') == nullptr) return nullptr;
   return config_error(cmd, Code::kBadGroupName,
-                      "\"%s\" cannot be the name of a process group: write the name first, then the options; it has at most "
-                      "%d characters and no '=', and does not begin with '%%'", name, static_cast<int>(kLongestName));
+                      "\"%s\" cannot be the name of a process group: write the name first, then the options; it has at "
+                      "most %d characters and no '=', and does not begin with '%%'", name,
+                      static_cast<int>(kLongestName));
 }
 
 // Virtual hosts are often copied (one for http, one for https), with the group in them.
@@ -32,21 +33,23 @@ const char* redeclare(const cmd_parms* cmd, DaemonGroup* group, const DaemonOpti
   const char* different = first_difference(group->options, options);
   if (different == nullptr) return nullptr;
   return config_error(cmd, Code::kGroupRedeclared,
-                      "process group \"%s\" in %s is declared already in %s, with another %s=; make both lines the same, or "
-                      "give one of the groups another name", group->name, where, group->where, different);
+                      "process group \"%s\" in %s is declared already in %s, with another %s=; make both lines the "
+                      "same, or give one of the groups another name", group->name, where, group->where, different);
 }
 
 void note_ignored(const cmd_parms* cmd, const char* why) {
   if (!warnings_wanted()) return;
-  log_server(cmd->server, APLOG_NOTICE, 0, Code::kDirectiveIgnored, "%s in %s has no effect: %s; the line can be taken out",
-             cmd->cmd->name, place_of(cmd), why);
+  log_server(cmd->server, APLOG_NOTICE, 0, Code::kDirectiveIgnored,
+             "%s in %s has no effect: %s; the line can be taken out", cmd->cmd->name, place_of(cmd), why);
 }
 
 }  // namespace
 
 const char* set_daemon_process(cmd_parms* cmd, void*, const char* arguments) {
   const char* name = next_word(cmd->pool, &arguments);
-  if (name == nullptr) return config_error(cmd, Code::kBadGroupName, "a name is needed; write it first, then the options");
+  if (name == nullptr) {
+    return config_error(cmd, Code::kBadGroupName, "a name is needed; write it first, then the options");
+  }
   if (const char* error = check_group_name(cmd, name)) return error;
   DaemonOptions options;
   if (const char* error = read_daemon_options(cmd, name, arguments, &options)) return error;
@@ -77,8 +80,8 @@ const char* set_socket_prefix(cmd_parms* cmd, void*, const char* value) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
   const char* path = value[0] != '\0' ? ap_server_root_relative(cmd->pool, value) : nullptr;
   if (path == nullptr) {
-    return config_error(cmd, Code::kBadSocketPrefix, "\"%s\" is no path that can be used; write an absolute path, or one below "
-                        "ServerRoot", value);
+    return config_error(cmd, Code::kBadSocketPrefix,
+                        "\"%s\" is no path that can be used; write an absolute path, or one below ServerRoot", value);
   }
   daemon_registry().socket_prefix = path;
   return nullptr;
@@ -86,8 +89,8 @@ const char* set_socket_prefix(cmd_parms* cmd, void*, const char* value) {
 
 const char* set_socket_rotation(cmd_parms* cmd, void*, int) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
-  note_ignored(cmd, "a process group keeps its socket as long as its definition stays the same, so that no request is lost "
-                    "in a restart");
+  note_ignored(cmd, "a process group keeps its socket as long as its definition stays the same, so that no request "
+                    "is lost in a restart");
   return nullptr;
 }
 
@@ -99,8 +102,9 @@ const char* set_accept_mutex(cmd_parms* cmd, void*, const char*) {
 
 const char* add_restrict_process(cmd_parms* cmd, void* dir_config, const char* name) {
   if (const char* wrong = check_name(cmd->pool, name, NameKind::kProcessGroup); wrong != nullptr || !is_literal(name)) {
-    return config_error(cmd, Code::kBadExpansion, "\"%s\" is no plain name of a process group; write the names one after the "
-                        "other, %%{GLOBAL} for the server's own processes", name);
+    return config_error(cmd, Code::kBadExpansion,
+                        "\"%s\" is no plain name of a process group; write the names one after the other, %%{GLOBAL} for the "
+                        "server's own processes", name);
   }
   auto* config = static_cast<DirConfig*>(dir_config);
   auto* names = config->restrict_process != nullptr ? apr_array_copy(cmd->pool, config->restrict_process)

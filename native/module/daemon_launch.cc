@@ -28,6 +28,7 @@ namespace nwsgi::httpd_side {
 namespace {
 
 constexpr int kFirstDescriptor = 3;
+constexpr int kManyDescriptors = 65536;  // where the system cannot say "all": kernels before 5.11
 
 // Variables that mean the server's own process, not its applications.
 constexpr std::string_view kServersOwn[] = {
@@ -44,9 +45,10 @@ std::vector<std::string> environment_of(const DaemonOptions& options, const Iden
   std::vector<std::string> environment;
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string_view entry(*at);
-    bool wanted = true;
-    for (const std::string_view name : kServersOwn) wanted = wanted && !(entry.starts_with(name) && entry.substr(name.size()).starts_with('='));
-    if (wanted) environment.emplace_back(entry);
+    const std::string_view name = entry.substr(0, entry.find('='));
+    if (std::find(std::begin(kServersOwn), std::end(kServersOwn), name) == std::end(kServersOwn)) {
+      environment.emplace_back(entry);
+    }
   }
   if (identity.privileged && user != nullptr) {
     set_variable(&environment, "HOME", user->pw_dir);
@@ -153,15 +155,19 @@ class NewProcess {
     if (!identity_.chroot.empty() && (::chroot(identity_.chroot.c_str()) != 0 || ::chdir("/") != 0)) {
       give_up(Code::kIdentityFailed, "chroot=%s", identity_.chroot.c_str());
     }
-    if (::setgroups(identity_.groups.size(), identity_.groups.data()) != 0) give_up(Code::kIdentityFailed, "its groups cannot be set");
+    if (::setgroups(identity_.groups.size(), identity_.groups.data()) != 0) {
+      give_up(Code::kIdentityFailed, "its groups cannot be set");
+    }
     if (::setresgid(identity_.gid, identity_.gid, identity_.gid) != 0) {
       give_up(Code::kIdentityFailed, "group #%u cannot be set", identity_.gid);
     }
     if (::setresuid(identity_.uid, identity_.uid, identity_.uid) != 0) {
       give_up(Code::kIdentityFailed, "user #%u cannot be set", identity_.uid);
     }
-    // Some kernels and policies let a process keep more than it was to have; better no application than one with root's powers.
-    const bool back = ::setuid(0) == 0 || ::seteuid(0) == 0 || ::getuid() != identity_.uid || ::geteuid() != identity_.uid;
+    // Some kernels and policies let a process keep more than it was to have; better no application than one with root's
+    // powers.
+    const bool back = ::setuid(0) == 0 || ::seteuid(0) == 0 || ::getuid() != identity_.uid ||
+                      ::geteuid() != identity_.uid;
     errno = 0;
     if (back) give_up(Code::kIdentityFailed, "the privileges of root cannot be given up");
   }
@@ -176,7 +182,8 @@ class NewProcess {
   void enter_directory() {
     errno = 0;
     if (!identity_.directory.empty() && ::chdir(identity_.directory.c_str()) != 0) {
-      give_up(Code::kIdentityFailed, "the folder \"%s\" cannot be entered by %s", identity_.directory.c_str(), who().c_str());
+      give_up(Code::kIdentityFailed, "the folder \"%s\" cannot be entered by %s", identity_.directory.c_str(),
+              who().c_str());
     }
   }
 
@@ -184,12 +191,14 @@ class NewProcess {
     errno = 0;
     for (const std::string& file : what_.files) {
       if (::access(file.c_str(), R_OK) == 0) continue;
-      give_up(Code::kDaemonFileUnreadable, "\"%s\" cannot be read by %s; install it, or give that user access to it and to its folders",
+      give_up(Code::kDaemonFileUnreadable,
+              "\"%s\" cannot be read by %s; install it, or give that user access to it and to its folders",
               file.c_str(), who().c_str());
     }
     const char* program = what_.arguments[0].c_str();
     if (::access(program, X_OK) != 0) {
-      give_up(Code::kNodeUnusable, "\"%s\" cannot be executed by %s; name another one with node=", program, who().c_str());
+      give_up(Code::kNodeUnusable, "\"%s\" cannot be executed by %s; name another one with node=", program,
+              who().c_str());
     }
   }
 
@@ -202,11 +211,16 @@ class NewProcess {
     const int output = what_.output >= 0 ? ::fcntl(what_.output, F_DUPFD_CLOEXEC, above) : STDERR_FILENO;
     // Node needs it too.
     const int nothing = ::open("/dev/null", O_RDWR);
-    if (nothing < 0) give_up(Code::kIdentityFailed, "/dev/null cannot be opened%s", identity_.chroot.empty() ? "" : "; make it inside of chroot=");
+    if (nothing < 0) {
+      give_up(Code::kIdentityFailed, "/dev/null cannot be opened%s",
+              identity_.chroot.empty() ? "" : "; make it inside of chroot=");
+    }
     errno = 0;
     bool placed = ::dup2(nothing, STDIN_FILENO) == STDIN_FILENO;
     placed = ::dup2(output, STDOUT_FILENO) >= 0 && placed;
-    for (size_t i = 0; i < copies.size(); ++i) placed = ::dup2(copies[i], kFirstDescriptor + static_cast<int>(i)) >= 0 && placed;
+    for (size_t i = 0; i < copies.size(); ++i) {
+      placed = ::dup2(copies[i], kFirstDescriptor + static_cast<int>(i)) >= 0 && placed;
+    }
     if (!placed) give_up(Code::kSupervisorNotStarted, "its descriptors cannot be set up");
     close_on_exec(above);
   }
@@ -214,8 +228,7 @@ class NewProcess {
   // Not closed here and now: the error log, which still may be needed, is among them.
   void close_on_exec(int first) {
     if (::syscall(SYS_close_range, static_cast<unsigned>(first), ~0u, CLOSE_RANGE_CLOEXEC) == 0) return;
-    const long most = ::sysconf(_SC_OPEN_MAX);
-    for (int fd = first; fd < (most > 0 && most < 65536 ? static_cast<int>(most) : 65536); ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd = first; fd < kManyDescriptors; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
 
   [[noreturn]] void execute() {
@@ -253,8 +266,9 @@ class NewProcess {
 }  // namespace
 
 std::string Identity::text() const {
-  std::string text = std::to_string(uid) + ' ' + std::to_string(gid) + ' ' + user + '\n' + chroot + '\n' + directory + '\n' +
-                     std::to_string(umask) + ' ' + std::to_string(cpu_priority) + ' ' + std::to_string(virtual_memory);
+  std::string text = std::to_string(uid) + ' ' + std::to_string(gid) + ' ' + user + '\n' + chroot + '\n' +
+                     directory + '\n' + std::to_string(umask) + ' ' + std::to_string(cpu_priority) + ' ' +
+                     std::to_string(virtual_memory);
   for (const gid_t group : groups) text += ' ' + std::to_string(group);
   for (const std::string& entry : environment) text += '\n' + entry;
   return text;
@@ -274,19 +288,21 @@ bool find_identity(const DaemonGroup& group, Identity* identity, Problem* proble
   if (!identity->privileged) {
     if ((options.uid >= 0 && identity->uid != ::geteuid()) || options.chroot != nullptr) {
       log_server(nullptr, APLOG_WARNING, 0, Code::kNotPrivileged,
-                 "process group \"%s\" (%s) runs as the user who starts httpd: user=, group=, supplementary-groups= and chroot= "
-                 "need a start by root", group.name, group.where);
+                 "process group \"%s\" (%s) runs as the user who starts httpd: user=, group=, supplementary-groups= "
+                 "and chroot= need a start by root", group.name, group.where);
     }
     identity->uid = ::geteuid();
     identity->gid = ::getegid();
   } else if (identity->uid == 0) {
     *problem = {Code::kRootRefused, std::string("process group \"") + group.name + "\" (" + group.where +
-                                        ") would run as root, because User of httpd is root; write user= with a user without "
-                                        "privileges"};
+                                        ") would run as root, because User of httpd is root; write user= with a user "
+                                        "without privileges"};
     return false;
   }
   // The entry is looked up twice, because getgrouplist() may use the same static memory.
-  const auto find_user = [&] { return options.user != nullptr && identity->privileged ? ::getpwnam(options.user) : ::getpwuid(identity->uid); };
+  const auto find_user = [&] {
+    return options.user != nullptr && identity->privileged ? ::getpwnam(options.user) : ::getpwuid(identity->uid);
+  };
   const passwd* user = find_user();
   if (user != nullptr) identity->user = user->pw_name;
   if (options.chroot != nullptr && identity->privileged) {

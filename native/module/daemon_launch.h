@@ -1,7 +1,7 @@
 // Starts a program as the user of a process group: fork, drop of all privileges, exec.
 //
-// Main thread of the parent only. What goes wrong before exec is logged by the new process, with the name of the group and what
-// to do; it then ends with kLaunchFailed.
+// Main thread of the parent only. What goes wrong before exec is logged by the new process, with the name of the group
+// and what to do; it then ends with kLaunchFailed.
 #pragma once
 
 #include <sys/types.h>

@@ -122,17 +122,19 @@ const Member& member(const DaemonOptions& options, const Option& option) {
 
 const char* bounds(apr_pool_t* pool, const Option& option) {
   const char* zero = option.zero ? "0 (off), or " : "";
+  const char* least = size_text(pool, option.least);
   switch (option.kind) {
     case ValueKind::kDuration:
       return apr_pstrcat(pool, zero, kDurationShape, nullptr);
     case ValueKind::kSize:
-      if (option.most == kAny) return apr_psprintf(pool, "%s%s, at least %s", zero, kSizeShape, size_text(pool, option.least));
-      return apr_psprintf(pool, "%s%s, from %s to %s", zero, kSizeShape, size_text(pool, option.least), size_text(pool, option.most));
+      if (option.most == kAny) return apr_psprintf(pool, "%s%s, at least %s", zero, kSizeShape, least);
+      return apr_psprintf(pool, "%s%s, from %s to %s", zero, kSizeShape, least, size_text(pool, option.most));
     case ValueKind::kPercent:
       return "a number of per cent from 0 to 100, as in 10 or 10%";
     default:
       if (option.most == kAny) return apr_psprintf(pool, "a whole number, %" APR_INT64_T_FMT " or more", option.least);
-      return apr_psprintf(pool, "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, option.least, option.most);
+      return apr_psprintf(pool, "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT, option.least,
+                          option.most);
   }
 }
 
@@ -151,11 +153,12 @@ bool read_quantity(const Option& option, std::string_view text, int64_t* value) 
   return (option.zero && *value == 0) || (*value >= option.least && *value <= option.most);
 }
 
-const char* read_value(const cmd_parms* cmd, const Option& option, const char* group, const char* text, DaemonOptions* options) {
+const char* read_value(const cmd_parms* cmd, const Option& option, const char* group, const char* text,
+                       DaemonOptions* options) {
   if (is_quantity(option.kind)) {
     if (read_quantity(option, text, &member<int64_t>(options, option))) return nullptr;
-    return config_error(cmd, Code::kBadDaemonValue, "%s=%s of process group \"%s\": write %s", option.name.data(), text, group,
-                        bounds(cmd->pool, option));
+    return config_error(cmd, Code::kBadDaemonValue, "%s=%s of process group \"%s\": write %s", option.name.data(), text,
+                        group, bounds(cmd->pool, option));
   }
   const char* wrong = nullptr;
   if (holds_list(option.kind)) {
@@ -175,20 +178,23 @@ const char* unknown_option(const cmd_parms* cmd, std::string_view name, const ch
   const char* text = apr_pstrmemdup(cmd->pool, name.data(), name.size());
   for (const Stranger& stranger : kStrangers) {
     if (stranger.name != name) continue;
-    return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is an option of mod_wsgi that does not exist "
-                        "here: %s; take it out", text, group, stranger.advice);
+    return config_error(cmd, Code::kUnknownDaemonOption,
+                        "%s= of process group \"%s\" is an option of mod_wsgi that does not exist here: %s; take it out", text,
+                        group, stranger.advice);
   }
   if (name.starts_with("python-")) {
-    return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is unknown: this version runs no Python "
-                        "applications; take it out", text, group);
+    return config_error(cmd, Code::kUnknownDaemonOption,
+                        "%s= of process group \"%s\" is unknown: this version runs no Python applications; take it out", text,
+                        group);
   }
   const std::string_view meant = nearest_name(name, kOptions);
   if (!meant.empty()) {
-    return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is unknown; did you mean %s=?", text, group,
-                        meant.data());
+    return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is unknown; did you mean %s=?",
+                        text, group, meant.data());
   }
-  return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is unknown; docs/directives.md lists the options "
-                      "under WSGIDaemonProcess", text, group);
+  return config_error(cmd, Code::kUnknownDaemonOption,
+                      "%s= of process group \"%s\" is unknown; docs/directives.md lists the options under "
+                      "WSGIDaemonProcess", text, group);
 }
 
 // What can only be judged when all options are known; also completes those that depend on each other.
@@ -201,23 +207,27 @@ const char* check_together(const cmd_parms* cmd, const char* group, DaemonOption
   if (most == 0) most = processes;
   if (least > processes || processes > most) {
     return config_error(cmd, Code::kDaemonOptionsClash,
-                        "min-processes=%" APR_INT64_T_FMT " processes=%" APR_INT64_T_FMT " max-processes=%" APR_INT64_T_FMT
+                        "min-processes=%" APR_INT64_T_FMT " processes=%" APR_INT64_T_FMT
+                        " max-processes=%" APR_INT64_T_FMT
                         " of process group \"%s\" have to be in ascending order", least, processes, most, group);
   }
   if (options->memory_limit != 0 && options->memory_soft_limit > options->memory_limit) {
-    return config_error(cmd, Code::kDaemonOptionsClash, "memory-soft-limit= of process group \"%s\" is above its memory-limit=, and "
-                        "would never be reached; make it smaller", group);
+    return config_error(cmd, Code::kDaemonOptionsClash,
+                        "memory-soft-limit= of process group \"%s\" is above its memory-limit=, and would never be "
+                        "reached; make it smaller", group);
   }
   if (options->script_uid >= 0 && options->script_gid >= 0) {
-    return config_error(cmd, Code::kDaemonOptionsClash, "script-user= and script-group= of process group \"%s\" exclude each other: "
-                        "take one of them", group);
+    return config_error(cmd, Code::kDaemonOptionsClash,
+                        "script-user= and script-group= of process group \"%s\" exclude each other: take one of them",
+                        group);
   }
   return nullptr;
 }
 
 }  // namespace
 
-const char* read_daemon_options(const cmd_parms* cmd, const char* group, const char* arguments, DaemonOptions* options) {
+const char* read_daemon_options(const cmd_parms* cmd, const char* group, const char* arguments,
+                                DaemonOptions* options) {
   *options = DaemonOptions{};
   for (const Option& option : kOptions) {
     if (holds_number(option.kind)) member<int64_t>(options, option) = option.initial;
@@ -229,8 +239,9 @@ const char* read_daemon_options(const cmd_parms* cmd, const char* group, const c
     while (const char* argument = next_word(cmd->pool, &rest)) {
       const char* separator = std::strchr(argument, '=');
       if (separator == nullptr || separator == argument) {
-        return config_error(cmd, Code::kUnknownDaemonOption, "\"%s\" of process group \"%s\" is no option: options are written "
-                            "name=value, a value with blanks in quotes", argument, group);
+        return config_error(cmd, Code::kUnknownDaemonOption,
+                            "\"%s\" of process group \"%s\" is no option: options are written name=value, a value with "
+                            "blanks in quotes", argument, group);
       }
       const std::string_view name(argument, static_cast<size_t>(separator - argument));
       if ((name == "chroot") != chroot_pass) continue;
@@ -239,7 +250,8 @@ const char* read_daemon_options(const cmd_parms* cmd, const char* group, const c
       if (at == std::size(kOptions)) return unknown_option(cmd, name, group);
       const Option& option = kOptions[at];
       if (given[at] && !adds_up(option.kind)) {
-        return config_error(cmd, Code::kBadDaemonValue, "%s= of process group \"%s\" is given twice", option.name.data(), group);
+        return config_error(cmd, Code::kBadDaemonValue, "%s= of process group \"%s\" is given twice",
+                            option.name.data(), group);
       }
       given[at] = true;
       if (const char* error = read_value(cmd, option, group, separator + 1, options)) return error;

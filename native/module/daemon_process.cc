@@ -74,8 +74,8 @@ void stop_all() {
   parent().folders.clear();
 }
 
-// Before the pools below go, so that the log can still be written. Children have the same pool, and the groups are none of
-// their business.
+// Before the pools below go, so that the log can still be written. Children have the same pool, and the groups are none
+// of their business.
 apr_status_t stop_with_server(void*) noexcept try {
   if (::getpid() == parent().pid) stop_all();
   return APR_SUCCESS;
@@ -103,8 +103,8 @@ void become_parent(apr_pool_t* process_pool) {
 std::string stamp_of(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return path;
-  return path + ' ' + std::to_string(info.st_ino) + ' ' + std::to_string(info.st_size) + ' ' + std::to_string(info.st_mtim.tv_sec) +
-         '.' + std::to_string(info.st_mtim.tv_nsec);
+  return path + ' ' + std::to_string(info.st_ino) + ' ' + std::to_string(info.st_size) + ' ' +
+         std::to_string(info.st_mtim.tv_sec) + '.' + std::to_string(info.st_mtim.tv_nsec);
 }
 
 bool make_plan(server_rec* main_server, const DaemonGroup& group, SupervisorPlan* plan, Problem* problem) {
@@ -113,7 +113,9 @@ bool make_plan(server_rec* main_server, const DaemonGroup& group, SupervisorPlan
   if (!find_daemon_files(group, plan->identity, &plan->files, problem)) return false;
   plan->config = supervisor_config(main_server, group, plan->identity, plan->files);
   plan->socket = {-1, options.listen_backlog, options.send_buffer_size, options.receive_buffer_size};
-  if (plan->identity.privileged) plan->socket.owner = options.socket_uid >= 0 ? options.socket_uid : ap_unixd_config.user_id;
+  if (plan->identity.privileged) {
+    plan->socket.owner = options.socket_uid >= 0 ? options.socket_uid : ap_unixd_config.user_id;
+  }
   plan->shutdown_timeout = milliseconds(options.shutdown_timeout);
   plan->key = plan->config + '\n' + plan->identity.text() + '\n' + std::to_string(plan->socket.owner) + ' ' +
               std::to_string(plan->socket.backlog) + ' ' + std::to_string(plan->socket.send_buffer) + ' ' +
@@ -144,8 +146,8 @@ void report(const Problem& problem) {
 }
 
 // `checked`: what node --version was asked for already, in this pass.
-Supervisor* new_supervisor(server_rec* main_server, apr_pool_t* pool, SupervisorPlan plan, std::set<std::string>* checked,
-                           Problem* problem) {
+Supervisor* new_supervisor(server_rec* main_server, apr_pool_t* pool, SupervisorPlan plan,
+                           std::set<std::string>* checked, Problem* problem) {
   const std::string check = plan.identity.text() + '\n' + plan.files.node + '\n' + plan.files.bridge;
   if (!checked->contains(check)) {
     if (!check_node(plan.identity, plan.files, problem)) {

@@ -1,5 +1,5 @@
-// What the directives of daemon mode leave behind while the configuration is read; for the files daemon_*.cc only. The rest of
-// the module asks daemon_config.h.
+// What the directives of daemon mode leave behind while the configuration is read; for the files daemon_*.cc only. The
+// rest of the module asks daemon_config.h.
 //
 // Lifetime: one for each time the configuration is read, in its pool. Main thread only until children run.
 #pragma once

@@ -58,9 +58,12 @@ bool check_folder(const std::string& path, Problem* problem) {
   if (S_ISLNK(info.st_mode)) return refuse_folder(problem, path, "it is a symbolic link");
   if (!S_ISDIR(info.st_mode)) return refuse_folder(problem, path, "it is no folder");
   if (info.st_uid != ::geteuid()) {
-    return refuse_folder(problem, path, "it belongs to user #" + std::to_string(info.st_uid) + ", not to the one who starts httpd");
+    return refuse_folder(problem, path, "it belongs to user #" + std::to_string(info.st_uid) +
+                                            ", not to the one who starts httpd");
   }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) return refuse_folder(problem, path, "others than its owner can write it");
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return refuse_folder(problem, path, "others than its owner can write it");
+  }
   if ((info.st_mode & S_IXOTH) == 0) {
     return refuse_folder(problem, path, "the user of httpd's processes cannot reach what is in it (chmod 711)");
   }
@@ -146,7 +149,9 @@ bool SocketFolder::take_lock(Problem* problem) {
   // Another server that cleans up may take a lock file away between its creation and its locking.
   for (int attempt = 0; attempt < 10; ++attempt) {
     instance_ = random_name();
-    if (instance_.empty()) return fail(problem, Code::kSocketFailed, "the system has no random numbers for names of sockets");
+    if (instance_.empty()) {
+      return fail(problem, Code::kSocketFailed, "the system has no random numbers for names of sockets");
+    }
     const std::string file = path_ + "/" + instance_ + std::string(kLockSuffix);
     lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (lock_ < 0) return refuse_folder(problem, path_, std::strerror(errno));
@@ -164,7 +169,9 @@ void SocketFolder::close() {
   lock_ = -1;
 }
 
-std::string SocketFolder::next_socket_path() { return path_ + "/" + instance_ + "." + std::to_string(++sockets_) + ".sock"; }
+std::string SocketFolder::next_socket_path() {
+  return path_ + "/" + instance_ + "." + std::to_string(++sockets_) + ".sock";
+}
 
 int listen_at(const std::string& path, const SocketOptions& options, Problem* problem) {
   sockaddr_un address{};

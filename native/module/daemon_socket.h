@@ -1,9 +1,9 @@
 // Sockets of process groups in the file system: where children of httpd say hello to a supervisor.
 //
-// They lie in a folder that only the parent can write, under names that nobody can guess; the socket belongs to the user of
-// httpd's children, and nobody else may connect. A lock file that the parent and its children hold says that the sockets of
-// the same name are in use; what a killed server has left behind is removed by the next one.
-// Main thread of the parent only.
+// They lie in a folder that only the parent can write, under names that nobody can guess; the socket belongs to the
+// user of httpd's children, and nobody else may connect. A lock file that the parent and its children hold says that
+// the sockets of the same name are in use; what a killed server has left behind is removed by the next one. Main thread
+// of the parent only.
 #pragma once
 
 #include <cstdint>

@@ -85,8 +85,8 @@ bool Supervisor::prepare(SocketFolder* folder, Problem* problem) {
   if (wrong.empty() && !scoreboard_.map(memory_, &wrong) && wrong.empty()) wrong = "the scoreboard cannot be mapped";
   if (wrong.empty() && ::pipe2(lifeline_, O_CLOEXEC) != 0) wrong = std::string("no pipe: ") + std::strerror(errno);
   if (wrong.empty()) return true;
-  *problem = {Code::kSharedMemoryFailed, "process group \"" + name() + "\" cannot start: " + wrong + "; raise the limits on open "
-                                                                                                     "files and memory"};
+  *problem = {Code::kSharedMemoryFailed, "process group \"" + name() + "\" cannot start: " + wrong +
+                                             "; raise the limits on open files and memory"};
   return false;
 }
 
@@ -133,8 +133,8 @@ void Supervisor::start() {
   }
   pid_ = 0;
   log_server(nullptr, APLOG_CRIT, 0, Code::kSupervisorNotStarted,
-             "process group \"%s\" has no supervisor: %s; raise the limits on processes, memory and open files, and restart httpd",
-             name().c_str(), std::strerror(reason));
+             "process group \"%s\" has no supervisor: %s; raise the limits on processes, memory and open files, and "
+             "restart httpd", name().c_str(), std::strerror(reason));
 }
 
 void Supervisor::watch() {
@@ -166,8 +166,8 @@ void Supervisor::note_end(int status) {
   stop_watching();
   pid_ = 0;
   if (retired_) {
-    log_server(nullptr, APLOG_INFO, 0, Code::kGroupRetired, "process group \"%s\": the supervisor of the old definition has ended",
-               name().c_str());
+    log_server(nullptr, APLOG_INFO, 0, Code::kGroupRetired,
+               "process group \"%s\": the supervisor of the old definition has ended", name().c_str());
     forget(this);
     return;
   }
@@ -186,14 +186,15 @@ void Supervisor::log_end(int status, milliseconds pause) const {
   std::string how;
   if (status > kSignalled) {
     const char* description = ::strsignal(status - kSignalled);
-    how = " by signal " + std::to_string(status - kSignalled) + (description != nullptr ? std::string(" (") + description + ')' : "");
+    how = " by signal " + std::to_string(status - kSignalled);
+    if (description != nullptr) how += std::string(" (") + description + ')';
   } else if (status != 0) {
     how = " with exit code " + std::to_string(status);
   }
   const std::string when = pause.count() == 0 ? "now" : "in " + std::to_string(pause.count() / 1000) + " s";
   log_server(nullptr, status == 0 ? APLOG_NOTICE : APLOG_ERR, 0, Code::kSupervisorEnded,
-             "process group \"%s\": its supervisor has ended%s; its workers finish their requests, a new supervisor starts %s",
-             name().c_str(), how.c_str(), when.c_str());
+             "process group \"%s\": its supervisor has ended%s; its workers finish their requests, a new supervisor "
+             "starts %s", name().c_str(), how.c_str(), when.c_str());
 }
 
 void Supervisor::reload() {
@@ -212,8 +213,8 @@ void Supervisor::retire() {
   retired_ = true;
   close_all({&lifeline_[1]});
   log_server(nullptr, APLOG_INFO, 0, Code::kGroupRetired,
-             "process group \"%s\" has changed or is gone; its old workers serve until the last process of the old configuration "
-             "has ended", name().c_str());
+             "process group \"%s\" has changed or is gone; its old workers serve until the last process of the old "
+             "configuration has ended", name().c_str());
   if (pid_ <= 0) forget(this);
 }
 

@@ -1,9 +1,9 @@
-// The parent's side of one process group: the socket, shared memory and pipe that outlive supervisors, and the supervisor of
-// the moment.
+// The parent's side of one process group: the socket, shared memory and pipe that outlive supervisors, and the
+// supervisor of the moment.
 //
-// Main thread of the parent only. Objects live on the heap and survive restarts of httpd: a group whose definition has not
-// changed keeps its workers. The descriptors have CLOEXEC; children of httpd inherit the mapping of the scoreboard and the
-// writing end of the lifeline, and close the rest (close_in_child).
+// Main thread of the parent only. Objects live on the heap and survive restarts of httpd: a group whose definition has
+// not changed keeps its workers. The descriptors have CLOEXEC; children of httpd inherit the mapping of the scoreboard
+// and the writing end of the lifeline, and close the rest (close_in_child).
 //
 //   starting ──▶ running ──▶ retired (definition changed or gone: serves children of the last generation)
 //      ▲            │           │
@@ -46,11 +46,11 @@ class Supervisor {
 
   // Makes what outlives the process. False and *problem when that is impossible.
   bool prepare(SocketFolder* folder, Problem* problem);
-  // Starts the process, after a pause when it has failed before. `lifelines`: writing ends of all groups, which it must not keep
-  // open. Failures are logged; the next attempt follows by itself.
+  // Starts the process, after a pause when it has failed before. `lifelines`: writing ends of all groups, which it must
+  // not keep open. Failures are logged; the next attempt follows by itself.
   void start();
-  // A new generation of httpd wants new workers, and has a new error log. A supervisor that waits for its next attempt starts at
-  // once.
+  // A new generation of httpd wants new workers, and has a new error log. A supervisor that waits for its next attempt
+  // starts at once.
   void reload();
   // No further child will use it: it ends when those that do have ended.
   void retire();

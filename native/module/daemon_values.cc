@@ -62,10 +62,13 @@ const char* read_mode(const char* text, int64_t* mode) {
 
 const char* read_groups(const cmd_parms* cmd, const char* text, apr_array_header_t* groups) {
   char* last = nullptr;
-  for (char* name = apr_strtok(apr_pstrdup(cmd->pool, text), ",", &last); name != nullptr; name = apr_strtok(nullptr, ",", &last)) {
+  char* rest = apr_pstrdup(cmd->pool, text);
+  while (const char* name = apr_strtok(rest, ",", &last)) {
+    rest = nullptr;
     int64_t id;
     if (read_group(name, &id) != nullptr) {
-      return apr_psprintf(cmd->pool, "there is no group \"%s\"; write names or #numbers with commas between them", name);
+      return apr_psprintf(cmd->pool, "there is no group \"%s\"; write names or #numbers with commas between them",
+                          name);
     }
     *static_cast<gid_t*>(apr_array_push(groups)) = static_cast<gid_t>(id);
   }
@@ -106,7 +109,9 @@ bool has_control_characters(const char* text) {
 
 const char* check_program(const cmd_parms* cmd, const char* path) {
   struct stat info {};
-  if (::stat(path, &info) != 0) return apr_psprintf(cmd->pool, "%s; write the absolute path of a node executable", std::strerror(errno));
+  if (::stat(path, &info) != 0) {
+    return apr_psprintf(cmd->pool, "%s; write the absolute path of a node executable", std::strerror(errno));
+  }
   if (!S_ISREG(info.st_mode)) return "this is no file; write the absolute path of a node executable";
   if (::access(path, X_OK) != 0) return "this file is not executable; write the absolute path of a node executable";
   return nullptr;
@@ -128,7 +133,9 @@ const char* read_text(const cmd_parms* cmd, ValueKind kind, const char* text, bo
   if (chrooted) return nullptr;
   if (kind == ValueKind::kProgram) return check_program(cmd, text);
   struct stat info {};
-  if (::stat(text, &info) != 0) return apr_psprintf(cmd->pool, "%s; write the absolute path of a folder", std::strerror(errno));
+  if (::stat(text, &info) != 0) {
+    return apr_psprintf(cmd->pool, "%s; write the absolute path of a folder", std::strerror(errno));
+  }
   return S_ISDIR(info.st_mode) ? nullptr : "this is no folder";
 }
 

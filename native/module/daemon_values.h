@@ -39,7 +39,8 @@ constexpr bool adds_up(ValueKind kind) { return kind == ValueKind::kNodeOptions 
 
 // Each returns null, or what is wrong with the text (without code and name of the option).
 //
-// A mode, user or group. *user_name, where wanted, gets the user's name, or stays null when the system has none for the id.
+// A mode, user or group. *user_name, where wanted, gets the user's name, or stays null when the system has none for the
+// id.
 const char* read_id(const cmd_parms* cmd, ValueKind kind, const char* text, int64_t* id, const char** user_name);
 // `chrooted`: the path is one inside of the group's chroot and cannot be looked at.
 const char* read_text(const cmd_parms* cmd, ValueKind kind, const char* text, bool chrooted, const char** value);

@@ -19,6 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr const char* kInstall = "; build nwsgi (npm run build) or install it again";
 constexpr int kOldestNode = 18;
 constexpr std::chrono::seconds kLongestCheck{20};
 
@@ -42,6 +43,12 @@ bool read_all(int fd, std::string* output) {
   }
 }
 
+std::string how_it_ended(bool in_time, int status) {
+  if (!in_time) return "did not answer";
+  if (WIFEXITED(status)) return "ended with exit code " + std::to_string(WEXITSTATUS(status));
+  return "was ended by signal " + std::to_string(WTERMSIG(status));
+}
+
 int wait_for(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -53,28 +60,25 @@ int wait_for(pid_t pid) {
 
 bool find_daemon_files(const DaemonGroup& group, const Identity& identity, DaemonFiles* files, Problem* problem) {
   const RuntimeFiles installed = find_runtime_files();
-  const std::string name = std::string("process group \"") + group.name + "\" (" + group.where + ") ";
+  const std::string name = std::string("process group \"") + group.name + "\" (" + group.where + ") cannot start: ";
   if (installed.gateway_directory.empty()) {
-    return fail(problem, Code::kGatewayMissing, name + "cannot start: bootstrap.cjs of the gateway is not there; build nwsgi (npm "
-                                                       "run build) or install it again");
+    return fail(problem, Code::kGatewayMissing, name + "bootstrap.cjs of the gateway is not there" + kInstall);
   }
   files->gateway_directory = identity.inside(installed.gateway_directory);
   files->main_script = files->gateway_directory + "/supervisor/main.js";
   const std::string main_script = installed.gateway_directory + "/supervisor/main.js";
   if (::access(main_script.c_str(), F_OK) != 0) {
-    return fail(problem, Code::kDaemonFileMissing, name + "cannot start: \"" + main_script + "\" is not there; build nwsgi (npm "
-                                                          "run build) or install it again");
+    return fail(problem, Code::kDaemonFileMissing, name + '"' + main_script + "\" is not there" + kInstall);
   }
   if (installed.bridge.empty()) {
-    return fail(problem, Code::kDaemonFileMissing, name + "cannot start: \"nwsgi_bridge.node\" is not beside the module in " +
-                                                       installed.module_directory + "; build nwsgi (npm run build) or install "
-                                                                                    "it again");
+    return fail(problem, Code::kDaemonFileMissing,
+                name + "\"nwsgi_bridge.node\" is not beside the module in " + installed.module_directory + kInstall);
   }
   files->bridge = identity.inside(installed.bridge);
   files->node = group.options.node != nullptr ? group.options.node : identity.inside(exchange::find_node());
   if (files->node.empty()) {
-    return fail(problem, Code::kNodeMissing, name + "cannot start: there is no node in PATH, /usr/bin and /usr/local/bin; install "
-                                                    "Node 18 or newer, or name it with node=");
+    return fail(problem, Code::kNodeMissing, name + "there is no node in PATH, /usr/bin and /usr/local/bin; install Node 18 "
+                                                    "or newer, or name it with node=");
   }
   return true;
 }
@@ -82,7 +86,9 @@ bool find_daemon_files(const DaemonGroup& group, const Identity& identity, Daemo
 bool check_node(const Identity& identity, const DaemonFiles& files, Problem* problem) {
   const std::string name = "process group \"" + identity.group + "\" cannot start: ";
   int output[2];
-  if (::pipe2(output, O_CLOEXEC) != 0) return fail(problem, Code::kSharedMemoryFailed, name + "no pipe: " + std::strerror(errno));
+  if (::pipe2(output, O_CLOEXEC) != 0) {
+    return fail(problem, Code::kSharedMemoryFailed, name + "no pipe: " + std::strerror(errno));
+  }
   Launch check;
   check.identity = &identity;
   check.arguments = {files.node, "--version"};
@@ -102,14 +108,14 @@ bool check_node(const Identity& identity, const DaemonFiles& files, Problem* pro
   if (WIFEXITED(status) && WEXITSTATUS(status) == kLaunchFailed) return fail(problem, Code::kNodeUnusable, "");
   const std::string node = '"' + files.node + "\" ";
   if (!in_time || !WIFEXITED(status) || WEXITSTATUS(status) != 0 || !version.starts_with('v')) {
-    const std::string how = !in_time ? "did not answer" : WIFEXITED(status) ? "ended with exit code " + std::to_string(WEXITSTATUS(status))
-                                                                           : "was ended by signal " + std::to_string(WTERMSIG(status));
-    return fail(problem, Code::kNodeUnusable, name + node + "was asked for its version and " + how +
-                                                  "; check that it is Node, and that virtual-memory-limit= leaves it room");
+    return fail(problem, Code::kNodeUnusable, name + node + "was asked for its version and " + how_it_ended(in_time, status) +
+                                                  "; check that it is Node, and that virtual-memory-limit= leaves it "
+                                                  "room");
   }
   if (std::atoi(version.c_str() + 1) < kOldestNode) {
     while (!version.empty() && version.back() == '\n') version.pop_back();
-    return fail(problem, Code::kNodeTooOld, name + node + "is Node " + version + "; Node 18 or newer is needed, name one with node=");
+    return fail(problem, Code::kNodeTooOld, name + node + "is Node " + version +
+                                                "; Node 18 or newer is needed, name one with node=");
   }
   return true;
 }

@@ -11,9 +11,9 @@ namespace nwsgi::httpd_side {
 // Finds dist/supervisor/main.js, nwsgi_bridge.node and node. False and *problem when one is not there.
 bool find_daemon_files(const DaemonGroup& group, const Identity& identity, DaemonFiles* files, Problem* problem);
 
-// Runs `node --version` as the group's user, who also has to be able to read the files: all that could keep a supervisor from
-// starting shows. False and *problem when it does not work (problem->text is empty when the line is in the log already) or
-// Node is older than 18. Takes as long as Node does to start, at most kLongestCheck.
+// Runs `node --version` as the group's user, who also has to be able to read the files: all that could keep a
+// supervisor from starting shows. False and *problem when it does not work (problem->text is empty when the line is in
+// the log already) or Node is older than 18. Takes as long as Node does to start, at most kLongestCheck.
 bool check_node(const Identity& identity, const DaemonFiles& files, Problem* problem);
 
 }  // namespace nwsgi::httpd_side

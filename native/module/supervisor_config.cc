@@ -45,7 +45,9 @@ std::vector<std::string> preloads_of(server_rec* main_server, const DaemonGroup&
       const auto& entry = APR_ARRAY_IDX(entries, i, PreloadEntry);
       if (std::strcmp(entry.process_group, group.name) != 0) continue;
       std::string preload = preload_of(server, entry, identity);
-      if (std::find(preloads.begin(), preloads.end(), preload) == preloads.end()) preloads.push_back(std::move(preload));
+      if (std::find(preloads.begin(), preloads.end(), preload) == preloads.end()) {
+        preloads.push_back(std::move(preload));
+      }
     }
   }
   return preloads;
@@ -104,7 +106,8 @@ void add_limits(const DaemonOptions& options, JsonObject* config) {
 
 }  // namespace
 
-std::string supervisor_config(server_rec* main_server, const DaemonGroup& group, const Identity& identity, const DaemonFiles& files) {
+std::string supervisor_config(server_rec* main_server, const DaemonGroup& group, const Identity& identity,
+                              const DaemonFiles& files) {
   const DaemonOptions& options = group.options;
   JsonObject config;
   config.add("name", group.name);

@@ -11,7 +11,13 @@
 namespace nwsgi::httpd_side {
 
 // Descriptors of a supervisor, in the order in which launch() places them.
-enum SupervisorDescriptor { kConfigDescriptor = 3, kHelloDescriptor, kScoreboardDescriptor, kLifelineDescriptor, kControlDescriptor };
+enum SupervisorDescriptor {
+  kConfigDescriptor = 3,
+  kHelloDescriptor,
+  kScoreboardDescriptor,
+  kLifelineDescriptor,
+  kControlDescriptor
+};
 
 // Files of nwsgi that a supervisor and its workers need, as the group sees them.
 struct DaemonFiles {
@@ -21,6 +27,7 @@ struct DaemonFiles {
   std::string node;
 };
 
-std::string supervisor_config(server_rec* main_server, const DaemonGroup& group, const Identity& identity, const DaemonFiles& files);
+std::string supervisor_config(server_rec* main_server, const DaemonGroup& group, const Identity& identity,
+                              const DaemonFiles& files);
 
 }  // namespace nwsgi::httpd_side

@@ -33,8 +33,10 @@ bool take_decimal(std::string_view* text, int64_t* thousandths) {
     text->remove_prefix(1);
     int scale = 100;
     if (text->empty() || !std::isdigit(static_cast<unsigned char>(text->front()))) return false;
-    for (; !text->empty() && std::isdigit(static_cast<unsigned char>(text->front())); text->remove_prefix(1), scale /= 10) {
+    while (!text->empty() && std::isdigit(static_cast<unsigned char>(text->front()))) {
       fraction += (text->front() - '0') * scale;
+      scale /= 10;
+      text->remove_prefix(1);
     }
   }
   *thousandths = whole * 1000 + fraction;
