@@ -6,6 +6,9 @@ import { Code } from './problems.js';
 import type { CodeText } from './problems.js';
 import type { ExitInfo } from './scoreboard.js';
 
+/** Node's exit code for options that it does not take. */
+const BAD_OPTION = 9;
+
 /** Why the supervisor killed a worker. */
 export type KillReason = 'requestTimeout' | 'loopBlocked' | 'memoryLimit' | 'stopTimeout' | 'startTimeout';
 
@@ -61,8 +64,8 @@ function judge(ending: Ending): Judgement {
   if (killed !== undefined) return judgeKilled(killed, 'was killed:', ending.detail);
   if (ending.interrupted !== undefined && !(exitCode === 0 && leaving)) return judgeKilled(ending.interrupted, 'ended after it was interrupted:', ending.detail);
   if (heapExhausted) return error(Code.heapExhausted, 502, 'ended: its JavaScript heap was exhausted');
-  if (exitCode === EXIT_UNUSABLE && !ready) {
-    return { level: LogLevel.critical, code: Code.unusable, status: 503, what: `cannot work: ${ending.lastWords?.text ?? 'see the lines before'}` };
+  if (!ready && (exitCode === EXIT_UNUSABLE || (exitCode === BAD_OPTION && ending.lastWords === undefined))) {
+    return { level: LogLevel.critical, code: Code.unusable, status: 503, what: `cannot work (${manner(ending)}); see the lines before` };
   }
   if (leaving && signal === null) return { level: LogLevel.debug, code: Code.told, status: 503, what: 'has ended, as it was told' };
   if (!ready) return error(Code.endedEarly, 503, `ended before it was ready (${manner(ending)})`);

@@ -14,13 +14,35 @@ export interface Log {
   pass(line: string): void;
 }
 
-/** Writes to file descriptor 2, at once; less important lines than `level` are left out. */
-export function errorLog(level: number): Log {
+/** A write that took so long met a log that nobody reads. */
+const BLOCKED = 80;
+/** For so long nothing is written then: workers are not to wait for their supervisor because the log does not move. */
+const REST = 1_000;
+
+/**
+ * Writes to file descriptor 2, at once; less important lines than `level` are left out. Never throws. A pipe that blocks and is
+ * not read stops the supervisor, as it stops httpd itself.
+ */
+export function errorLog(level: number, write: (entry: string) => void = writeEntry): Log {
+  let restUntil = -Infinity;
+  let lost = 0;
+  const put = (entry: string): void => {
+    const begin = performance.now();
+    if (begin < restUntil) {
+      lost += 1;
+      return;
+    }
+    if (lost > 0) write(formatLog(LogLevel.warning, `${lost} entries were lost: the error log took nothing`));
+    lost = 0;
+    write(entry);
+    const end = performance.now();
+    if (end - begin > BLOCKED) restUntil = end + REST;
+  };
   return {
     write(lineLevel, text, pid) {
-      if (lineLevel <= level) writeEntry(formatLog(lineLevel, text, new Date(), pid));
+      if (lineLevel <= level) put(formatLog(lineLevel, text, new Date(), pid));
     },
-    pass: (line) => writeEntry(`${line}\n`),
+    pass: (line) => put(`${line}\n`),
   };
 }
 

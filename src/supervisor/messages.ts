@@ -54,7 +54,7 @@ export interface WorkerConfig {
   preload: PreloadedScript[];
   listen: Listener[];
   script: ServedScript | null;
-  /** Milliseconds for the application's own clean-up when a drain is over. */
+  /** Milliseconds for the application's own clean-up when a drain is over; it is killed a little later. */
   shutdownTimeout: number;
   /** Milliseconds of a drain that nobody orders: the supervisor is gone, or SIGTERM. */
   gracefulTimeout: number;

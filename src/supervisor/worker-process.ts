@@ -23,7 +23,7 @@ import type { MemoryKills, Usage } from './process-usage.js';
 import { WorkerState } from './scoreboard.js';
 import type { Scoreboard } from './scoreboard.js';
 
-/** More than a worker may take to end when it is told to: it counts down by itself. */
+/** So much less than shutdown-timeout a worker is told, at most: it is to end before it is killed. */
 const STOP_MARGIN = 1_000;
 /** What a dead process has written is in the pipes already; processes that it started may keep them open for ever. */
 const LAST_OUTPUT = 200;
@@ -120,13 +120,13 @@ export class WorkerProcess {
     this.#leave();
     this.#send({ type: 'drain', milliseconds, reason });
     const { shutdownTimeout } = this.#surroundings.config;
-    this.#killAfter(milliseconds + shutdownTimeout + STOP_MARGIN, 'stopTimeout', `(${reason})`);
+    this.#killAfter(milliseconds + shutdownTimeout, 'stopTimeout', `(${reason})`);
   }
 
   /** Lets it alone as far as it can: it leaves by itself, and is killed when it does not. */
   expectEnd(milliseconds: number): void {
     this.#leave();
-    if (this.#killTimer === undefined) this.#killAfter(milliseconds + this.#surroundings.config.shutdownTimeout + STOP_MARGIN, 'stopTimeout', '');
+    if (this.#killTimer === undefined) this.#killAfter(milliseconds + this.#surroundings.config.shutdownTimeout, 'stopTimeout', '');
   }
 
   /** Interrupts its JavaScript, which logs its stack. */
@@ -194,7 +194,7 @@ export class WorkerProcess {
       preload,
       listen: config.listen.map((listener, i) => ({ ...listener, fd: FIRST_LISTEN_FD + i })),
       script,
-      shutdownTimeout,
+      shutdownTimeout: shutdownTimeout - Math.min(shutdownTimeout / 4, STOP_MARGIN),
       gracefulTimeout,
       socketTimeout,
       logLevel,

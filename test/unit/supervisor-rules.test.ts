@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { backOff } from '../../src/supervisor/back-off.js';
 import { reportOf } from '../../src/supervisor/exit.js';
 import type { Ending } from '../../src/supervisor/exit.js';
+import { errorLog, isFormatted, LogLevel } from '../../src/supervisor/log.js';
 import { Ladder } from '../../src/supervisor/ladder.js';
 import { WorkerLimits, withJitter } from '../../src/supervisor/limits.js';
 import type { Limits } from '../../src/supervisor/limits.js';
@@ -144,6 +145,40 @@ describe('a reload', () => {
   });
 });
 
+describe('the error log', () => {
+  const wait = (milliseconds: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+
+  it('has one entry for each line, as those of workers, and leaves out what is less important', () => {
+    const entries: string[] = [];
+    const log = errorLog(LogLevel.warning, (entry) => entries.push(entry));
+    log.write(LogLevel.info, 'not this');
+    log.write(LogLevel.error, 'one\ntwo', 77);
+    log.pass('as it is');
+    expect(entries).toHaveLength(2);
+    expect(entries[0]).toMatch(/^\[.*\] \[nwsgi:error\] \[pid 77\] one\n\[.*\] \[nwsgi:error\] \[pid 77\] two\n$/);
+    expect(isFormatted((entries[0] as string).split('\n')[0] as string)).toBe(true);
+    expect(isFormatted('[Sun] one')).toBe(false);
+    expect(entries[1]).toBe('as it is\n');
+  });
+
+  it('that takes nothing is left alone for a second; what was lost is told', () => {
+    const entries: string[] = [];
+    let slow = true;
+    const log = errorLog(LogLevel.info, (entry) => {
+      if (slow) wait(100);
+      else entries.push(entry);
+    });
+    log.pass('first');
+    slow = false;
+    for (let i = 0; i < 10; i++) log.pass('lost');
+    wait(1_010);
+    log.pass('last');
+    expect(entries).toHaveLength(2);
+    expect(entries[0]).toMatch(/10 entries were lost/);
+    expect(entries[1]).toBe('last\n');
+  });
+});
+
 describe('the line about the end of a worker', () => {
   const ending: Ending = { exitCode: 0, signal: null, heapExhausted: false, kernelMemoryKill: false, ready: true, leaving: false, lifetime: 61_000, active: 0 };
 
@@ -162,7 +197,9 @@ describe('the line about the end of a worker', () => {
     [{ exitCode: null, signal: 'SIGKILL', killed: 'stopTimeout', leaving: true }, 503, /^NWSGI4212 /],
     [{ exitCode: null, signal: 'SIGKILL', killed: 'startTimeout', ready: false }, 504, /^NWSGI3014 /],
     [{ exitCode: 1, ready: false }, 503, /^NWSGI4203 W ended before it was ready \(exit code 1\)/],
-    [{ exitCode: 78, ready: false }, 503, /^NWSGI4204 /],
+    [{ exitCode: 78, ready: false }, 503, /^NWSGI4204 W cannot work \(exit code 78\)/],
+    [{ exitCode: 9, ready: false }, 503, /^NWSGI4204 /],
+    [{ exitCode: 9, ready: false, lastWords: { code: 'NWSGI3004', status: 500, text: 'x' } }, 503, /^NWSGI4203 /],
     [{ exitCode: null, spawnError: new Error('spawn /x ENOENT'), lifetime: 1 }, 503, /^NWSGI4202 W could not be started: spawn \/x ENOENT$/],
     [{ exitCode: 1, leaving: true }, 503, /^NWSGI4223 /],
     [{ exitCode: null, signal: 'SIGSEGV', leaving: true }, 502, /^NWSGI4206 /],

@@ -59,8 +59,8 @@ export class SupervisorProcess {
   #connections: Socket[] = [];
   #seen = new Set<number>();
 
-  /** Starts it with stand-ins for workers that run `application`, the text of a module. */
-  async start(application: string, config: Record<string, unknown> = {}): Promise<this> {
+  /** Starts it with stand-ins for workers that run `application`, the text of a module. `closed`: its error log is gone. */
+  async start(application: string, config: Record<string, unknown> = {}, closed = false): Promise<this> {
     this.write(application);
     const listener = createServer();
     listener.listen(join(this.folder, 'made.sock'));
@@ -74,7 +74,8 @@ export class SupervisorProcess {
     });
     closeSync(memory);
     this.#process = child;
-    child.stderr?.on('data', (data: Buffer) => (this.#log += data.toString()));
+    if (closed) child.stderr?.destroy();
+    else child.stderr?.on('data', (data: Buffer) => (this.#log += data.toString()));
     (child.stdio[3] as Writable).end(JSON.stringify({
       name: 'group', serverSoftware: 'test', gatewayDirectory: standIns, bridge: join(standIns, 'bridge.cjs'), node: process.execPath,
       helloFd: 4, scoreboardFd: 5, lifelineFd: LIFELINE, logLevel: 7, threads: 1_000_000, gracefulTimeout: 2_000, shutdownTimeout: 500, ...config,

@@ -5,7 +5,7 @@ import { isAlive, SupervisorProcess } from './supervisor-process.js';
 
 let supervisor: SupervisorProcess | undefined;
 
-const start = async (application = '', config: Record<string, unknown> = {}) => (supervisor = await new SupervisorProcess().start(application, config));
+const start = async (application = '', config: Record<string, unknown> = {}, closed = false) => (supervisor = await new SupervisorProcess().start(application, config, closed));
 
 afterEach(async () => {
   await supervisor?.stop();
@@ -111,11 +111,11 @@ describe('the end of a worker', () => {
   }, 60_000);
 
   it('before it was ready: tried again after pauses that grow, then 503; the corrected script is tried at once', async () => {
-    const s = await start('process.exit(9);');
+    const s = await start('process.exit(8);');
     const { answer } = await s.hello();
     expect(answer).toMatchObject({ status: 1, httpStatus: 503, code: 'NWSGI3009' });
     expect(answer.retryAfter).toBeGreaterThan(0);
-    expect(s.log).toMatch(/NWSGI4203 .*ended before it was ready \(exit code 9\)/);
+    expect(s.log).toMatch(/NWSGI4203 .*ended before it was ready \(exit code 8\)/);
     expect((s.log.match(/NWSGI4203/g) ?? []).length).toBeGreaterThanOrEqual(4);
     s.write('');
     const served = await waitFor('the corrected script', async () => {
@@ -227,5 +227,16 @@ describe('a configuration', () => {
     const s = await start('', { threads: 0 });
     expect(await s.ended()).toBe(78);
     expect(s.log).toMatch(/\[nwsgi:crit\] .*NWSGI4201 .*threads is to be a whole number/);
+  });
+});
+
+describe('the error log', () => {
+  it('being gone keeps the supervisor from nothing', async () => {
+    const s = await start(ENDS, {}, true);
+    const connection = await s.hello();
+    await connection.ask('exit');
+    expect((await s.hello()).answer.status).toBe(0);
+    s.signal('SIGTERM');
+    expect(await s.ended()).toBe(0);
   });
 });
