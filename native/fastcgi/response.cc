@@ -168,13 +168,15 @@ void Connection::refuse_upgrade() {
   end_request(0);
 }
 
-// A plain client sees by the end of the connection, without END_REQUEST, that the response is incomplete.
+// FastCGI has no word for "incomplete", and NGINX (unbuffered) and Caddy take the bare end of a connection for the end of a
+// response without Content-Length. Nobody goes on after a record of a version that does not exist.
 void Connection::break_off(const char* why) {
   if (why != nullptr) {
     server_->log(exchange::kLogError,
                  std::string("NWSGI4233 a response is broken off so that the client notices: ") + why);
   }
   exchange_->abort_on_server(AbortReason::kServerFault);
+  queue_.records()->append(wire::kHeaderSize, '\0');
   close_when_sent_ = true;
   input_ended_ = true;
   release_exchange();
