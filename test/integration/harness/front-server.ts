@@ -77,7 +77,7 @@ export class FrontServer {
   #caddy(): string[] {
     const file = join(this.root, 'Caddyfile');
     mkdirSync(join(this.root, 'caddy'));
-    writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tstorage file_system ${this.root}/caddy\n\tlog {\n\t\toutput file ${this.logFile}\n\t}\n}\n${this.#configuration(this)}\n`);
+    writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n\tstorage file_system ${this.root}/caddy\n\tlog {\n\t\toutput file ${this.logFile}\n\t}\n}\n${this.#configuration(this)}\n`);
     return [programs.caddy ?? '', 'run', '--config', file, '--adapter', 'caddyfile'];
   }
 
@@ -94,7 +94,10 @@ export class FrontServer {
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
+      // Caddy waits for its clients.
+      const impatience = setTimeout(() => child.kill('SIGKILL'), 2000);
       await ended;
+      clearTimeout(impatience);
       for (const { pid } of sessionProcesses(child.pid)) process.kill(pid, 'SIGKILL');
     }
     rmSync(this.root, { recursive: true, force: true });
