@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "exchange/brief_wait.h"
 #include "module/error_codes.h"
 
 namespace nwsgi::httpd_side {
@@ -252,6 +253,12 @@ Work DaemonLeg::wait_on_server(Clock::time_point until) {
   // The socket's own time-out saves a poll(2) where the wait is as long as that.
   constexpr milliseconds kNearlySocketWait = DaemonConnection::kSocketWait - milliseconds(5);
   flush();
+  bool looked = false;
+  exchange::wait_a_moment([this, &looked] {
+    if (!std::exchange(looked, true)) return false;  // nothing can be there before somebody else has run
+    receive_now();
+    return !connected() || !output_.empty() || end_ != End::kOpen || may_send_body();
+  });
   for (;;) {
     Work work = take_work();
     if (work.any() || !connected()) return work;
