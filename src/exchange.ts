@@ -216,11 +216,12 @@ export class Exchange implements Instructions {
   abort(): void {
     if (this.aborted || this.over) return;
     this.aborted = true;
-    this.writableAgain();
-    this.onBody?.();
     this.#patience = setTimeout(() => this.#leave(), PATIENCE_MILLISECONDS);
     this.#controller?.abort(this.abortError());
+    // First of all: told that it may write again, an application that writes as long as it may would never stop.
     this.onAbort?.();
+    this.writableAgain();
+    this.onBody?.();
   }
 
   /** `giveUp` runs when the request was aborted and what its application does is not to be waited for any longer. */

@@ -32,11 +32,9 @@ void Connection::take_output() {
     }
   }
   if (!exchange_) return;
-  if (work.end != End::kOpen) {
-    conclude(work.end);
-  } else if (work.body_wanted) {
-    want_body();
-  }
+  if (work.end != End::kOpen) conclude(work.end);
+  // In a tunnel the client may go on when the application has closed its side.
+  if (exchange_ && work.body_wanted) want_body();
 }
 
 void Connection::add_extended(OutputItem* item) {
