@@ -20,6 +20,8 @@ export interface ServeOptions {
   apps?: readonly string[];
   /** Path below `apps` of the application that is served; the first of `apps` when absent. */
   script?: string;
+  /** An application elsewhere, instead. */
+  path?: string;
   args?: (server: NwsgiServe) => readonly string[];
   env?: Record<string, string>;
   /** Serve as this user when started by root: true. */
@@ -71,7 +73,7 @@ export class NwsgiServe {
   }
 
   get script(): string {
-    return this.app(this.options.script ?? this.options.apps?.[0] ?? 'app.mjs');
+    return this.options.path ?? this.app(this.options.script ?? this.options.apps?.[0] ?? 'app.mjs');
   }
 
   get socket(): string {
