@@ -6,9 +6,12 @@ import type { Exchange } from './exchange.js';
 
 /** As Mailbox::kSlotBits in native/exchange/mailbox.h: the slots of requests in progress are as low as possible. */
 const SLOTS = 2 ** 20;
+/** From here on handles are those of a second source of requests (worker/http/server.ts), with slots of its own. */
+const SECOND_SOURCE = 2 ** 52;
 
 export class LiveExchanges {
-  readonly #slots: (Exchange | undefined)[] = [];
+  readonly #first: (Exchange | undefined)[] = [];
+  readonly #second: (Exchange | undefined)[] = [];
   #size = 0;
 
   get size(): number {
@@ -16,26 +19,32 @@ export class LiveExchanges {
   }
 
   get(handle: number): Exchange | undefined {
-    const exchange = this.#slots[handle % SLOTS];
+    const exchange = this.#slotsFor(handle)[handle % SLOTS];
     return exchange?.handle === handle ? exchange : undefined;
   }
 
   /** Takes the place of another one with the same handle. */
   set(exchange: Exchange): void {
     const slot = exchange.handle % SLOTS;
-    if (this.#slots[slot] === undefined) this.#size += 1;
-    this.#slots[slot] = exchange;
+    const slots = this.#slotsFor(exchange.handle);
+    if (slots[slot] === undefined) this.#size += 1;
+    slots[slot] = exchange;
   }
 
   /** True when there was one. */
   delete(handle: number): boolean {
     if (this.get(handle) === undefined) return false;
-    this.#slots[handle % SLOTS] = undefined;
+    this.#slotsFor(handle)[handle % SLOTS] = undefined;
     this.#size -= 1;
     return true;
   }
 
   *values(): Generator<Exchange, void, undefined> {
-    for (const exchange of this.#slots) if (exchange !== undefined) yield exchange;
+    for (const exchange of this.#first) if (exchange !== undefined) yield exchange;
+    for (const exchange of this.#second) if (exchange !== undefined) yield exchange;
+  }
+
+  #slotsFor(handle: number): (Exchange | undefined)[] {
+    return handle < SECOND_SOURCE ? this.#first : this.#second;
   }
 }

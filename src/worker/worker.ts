@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { setLogLevel, writeLog } from '../daemon-log.js';
 import { start as startGateway } from '../gateway.js';
 import { BRIDGE_ABI, LogLevel } from '../native.js';
+import type { NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
 import { EXIT_UNUSABLE, SCOREBOARD_FD } from '../supervisor/messages.js';
 import type { ToWorker, WorkerConfig } from '../supervisor/messages.js';
@@ -12,6 +13,7 @@ import { workerBridge } from './bridge.js';
 import { Control } from './control.js';
 import type { EarlyMessages, RawHandle } from './control.js';
 import { Departure } from './departure.js';
+import type { HttpServer } from './http/server.js';
 import { plainPairs } from './plain.js';
 import { takeSignals } from './signals.js';
 
@@ -35,6 +37,7 @@ class Worker {
   readonly #config: WorkerConfig;
   readonly #addon: DaemonAddon;
   readonly #departure: Departure;
+  #http: HttpServer | undefined;
 
   constructor(control: Control, config: WorkerConfig) {
     this.#config = config;
@@ -76,7 +79,7 @@ class Worker {
     });
     this.#departure.add(addon);
     startBeat(addon.mapScoreboard(SCOREBOARD_FD), slot);
-    const bridge = workerBridge(addon, ownVersion(), config, {
+    const own = workerBridge(addon, ownVersion(), config, {
       send: (message) => control.send(message),
       ready: (failure) => {
         if (failure === '' && !this.#departure.begun) this.#accept();
@@ -85,14 +88,26 @@ class Worker {
       onStop: (callback) => this.#departure.onStop(callback),
       stopped: () => this.#departure.stopped(),
     });
+    const bridge = await this.#withHttp(own);
     control.send({ type: 'started', pid: process.pid });
     await startGateway(bridge);
+  }
+
+  async #withHttp(bridge: NativeBridge): Promise<NativeBridge> {
+    const { listen, script, serverSoftware, socketTimeout } = this.#config;
+    if (script === null || !listen.some(({ protocol }) => protocol === 'http')) return bridge;
+    // Most workers never need it.
+    const [{ HttpServer }, { withHttp }] = await Promise.all([import('./http/server.js'), import('./http/bridge.js')]);
+    this.#http = new HttpServer({ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }, socketTimeout);
+    this.#departure.add(this.#http);
+    return withHttp(bridge, this.#http);
   }
 
   /** Takes connections from sockets that listen, once there is an application to serve them. */
   #accept(): void {
     for (const { fd, protocol } of this.#config.listen) {
       if (protocol === 'fastcgi') this.#addon.listen(fd);
+      else this.#http?.listen(fd);
     }
   }
 }
