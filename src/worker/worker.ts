@@ -98,7 +98,7 @@ class Worker {
     if (script === null || !listen.some(({ protocol }) => protocol === 'http')) return bridge;
     // Most workers never need it.
     const [{ HttpServer }, { withHttp }] = await Promise.all([import('./http/server.js'), import('./http/bridge.js')]);
-    this.#http = new HttpServer({ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }, socketTimeout);
+    this.#http = new HttpServer([{ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }], socketTimeout);
     this.#departure.add(this.#http);
     return withHttp(bridge, this.#http);
   }

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { head, HttpdServer, NodeProcess, projectRoot, RawClient, request, sleep, waitFor, type HttpResponse, type RequestOptions } from './harness/index.js';
+import { startWorker, type TestWorker } from '../unit/helpers/worker.js';
 
 const script = 'node/laboratory.cjs';
 
@@ -35,9 +36,23 @@ class InApache implements Place {
   stop = (): Promise<void> => this.server.stop();
 }
 
+/** A worker of `nwsgi serve --http`: its own server stands in the place of Apache. */
+class InWorker implements Place {
+  #worker: TestWorker | undefined;
+  get port(): number {
+    return this.#worker?.port ?? 0;
+  }
+  log = (): string => this.#worker?.log ?? '';
+  start = async (): Promise<void> => {
+    this.#worker = await startWorker({ gateway: join(projectRoot, 'dist'), script: { path: join(projectRoot, 'test/fixtures/apps', script) } });
+  };
+  stop = async (): Promise<void> => this.#worker?.end();
+}
+
 describe.each([
   ['in a Node process', InNode],
   ['in Apache', InApache],
+  ['in a worker with HTTP', InWorker],
 ])('%s', (_title, Kind) => {
   const place = new Kind();
   const inApache = place instanceof InApache;

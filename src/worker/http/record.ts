@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { encodeRecord } from '../../record.js';
 
-/** What is the same for all requests. */
+/** What is the same for all requests to an application. */
 export interface Site {
   /** In front of each record, encoded. */
   readonly pairs: string;
@@ -22,14 +22,14 @@ const HOST = /^(\[[0-9a-f:.]+\]|[^:/?#@\s]*)(?::\d*)?$/i;
 let requests = 0;
 const since = Date.now().toString(36);
 
-/** The record, encoded. */
-export function recordOf(req: IncomingMessage, site: Site): string | Refusal {
+/** The record, encoded, for the first site whose mount the path is below. */
+export function recordOf(req: IncomingMessage, sites: readonly Site[]): string | Refusal {
   const target = req.url ?? '/';
   const path = pathOf(target);
   if (path === undefined) return { status: 400 };
+  const site = sites.find(({ mount }) => path.startsWith(mount) && (mount === '' || path.length === mount.length || path[mount.length] === '/'));
+  if (site === undefined) return { status: 404 };
   const { mount } = site;
-  const below = mount === '' || path === mount || path.startsWith(`${mount}/`);
-  if (!below) return { status: 404 };
   const { socket } = req;
   const question = target.indexOf('?');
   const port = String(socket.localPort ?? '');

@@ -251,8 +251,22 @@ export class HttpRequest {
     this.#ended = true;
     this.#file?.destroy();
     this.#closeFiles();
-    this.#socket.destroy();
+    this.#breakOff();
     return 0;
+  }
+
+  /** What was written before still goes out; then the connection ends where a body would have gone on. */
+  #breakOff(): void {
+    const socket = this.#socket;
+    if (this.tunnel || !this.headSent || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    this.#response().flushHeaders();
+    socket.uncork();
+    // Without framing an orderly end would look like the end of the body.
+    const unframed = this.req.httpVersionMinor === 0;
+    socket.end(() => (unframed ? socket.resetAndDestroy() : socket.destroy()));
   }
 
   /** The gateway needs it no more: what has no end by now gets none. */

@@ -42,7 +42,7 @@ interface Turn {
 }
 
 export class HttpServer implements RequestSource {
-  readonly #site: Site;
+  readonly #sites: readonly Site[];
   readonly #server: Server;
   #turn: Turn | undefined;
   readonly #requests = new Map<number, HttpRequest>();
@@ -54,8 +54,8 @@ export class HttpServer implements RequestSource {
   #draining = false;
   #lameUntil = 0;
 
-  constructor(site: Site, socketTimeout: number) {
-    this.#site = site;
+  constructor(sites: readonly Site[], socketTimeout: number) {
+    this.#sites = sites;
     // Bodies may take as long as they make progress.
     const server = http.createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT, keepAliveTimeout: KEEP_ALIVE_TIMEOUT });
     Object.assign(server, { _listen2: listenOnHandle, emit });
@@ -84,7 +84,7 @@ export class HttpServer implements RequestSource {
   // ---- requests ----
 
   #begin(req: IncomingMessage, res: ServerResponse, awaitsContinue: boolean): void {
-    const record = recordOf(req, this.#site);
+    const record = recordOf(req, this.#sites);
     if (typeof record !== 'string') {
       res.shouldKeepAlive = false;
       errorPage(record.status, 0, req.method === 'HEAD').send(res);
@@ -98,7 +98,7 @@ export class HttpServer implements RequestSource {
   /** The client asks for another protocol; the connection has left Node's server. */
   #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const record = recordOf(req, this.#site);
+    const record = recordOf(req, this.#sites);
     const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
     if (typeof record !== 'string' || hasBody) {
       const status = typeof record !== 'string' ? record.status : 501;
