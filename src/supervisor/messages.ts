@@ -54,6 +54,8 @@ export interface WorkerConfig {
   preload: PreloadedScript[];
   listen: Listener[];
   script: ServedScript | null;
+  /** Most requests at a time, where the worker takes them from sockets that listen itself. */
+  threads: number;
   /** Milliseconds for the application's own clean-up when a drain is over; it is killed a little later. */
   shutdownTimeout: number;
   /** Milliseconds of a drain that nobody orders: the supervisor is gone, or SIGTERM. */

@@ -181,7 +181,7 @@ export class WorkerProcess {
 
   #workerConfig(preload: PreloadedScript[]): WorkerConfig {
     const { config } = this.#surroundings;
-    const { serverSoftware, bridge, home, displayName, script, shutdownTimeout, gracefulTimeout, socketTimeout, logLevel } = config;
+    const { serverSoftware, bridge, home, displayName, script, threads, shutdownTimeout, gracefulTimeout, socketTimeout, logLevel } = config;
     return {
       slot: this.slot,
       generation: this.generation,
@@ -197,6 +197,7 @@ export class WorkerProcess {
       shutdownTimeout: shutdownTimeout - Math.min(shutdownTimeout / 4, STOP_MARGIN),
       gracefulTimeout,
       socketTimeout,
+      threads,
       logLevel,
     };
   }

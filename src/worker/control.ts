@@ -52,12 +52,14 @@ export class Control {
   /** Depth of calls of Node's own code for the channel. */
   #inside = 0;
   readonly #send: Send;
+  readonly #channel: NodeJS.RefCounted | undefined;
   /** Stands for `process` in Node's own functions. */
   readonly #connected: object;
 
   constructor(early: EarlyMessages) {
     const internals = process as unknown as ProcessInternals;
     this.#send = internals._send;
+    this.#channel = process.channel as NodeJS.RefCounted | undefined;
     this.#connected = Object.create(process, { connected: { value: true } }) as object;
     internals.removeListener(INTERNAL, early.listener);
     this.#hide(internals);
@@ -71,6 +73,11 @@ export class Control {
     this.#onLost = onLost;
     for (const [message, handle] of this.#waiting.splice(0)) onMessage(message, handle);
     if (this.#lost) onLost();
+  }
+
+  /** The channel does not keep the process alive any more: what does so by its existence would be taken for the application's. */
+  unref(): void {
+    this.#channel?.unref();
   }
 
   /** Written at once, unless the supervisor is far behind: also what is said just before the process ends. */

@@ -2,6 +2,7 @@
  * How a worker ends. Orderly: nothing new is begun, what was begun is finished, the application cleans up (stop.ts). By the
  * application (process.exit(), an exception that nobody caught): the supervisor and the requests in progress are told first.
  */
+import { createRequire } from 'node:module';
 import { writeLog } from '../daemon-log.js';
 import { LogLevel } from '../native.js';
 import type { NativeBridge } from '../native.js';
@@ -22,7 +23,8 @@ export interface RequestSource {
   /** Requests whose answer is not yet completely with the system; upgraded ones do not count. */
   pending(): number;
   failAll(status: number, code: string, message: string): void;
-  flush(milliseconds: number): void;
+  /** False when something is left. */
+  flush(milliseconds: number): boolean;
 }
 
 interface Exiting {
@@ -46,7 +48,10 @@ export class Departure {
     this.#config = config;
     const own = process as unknown as Exiting;
     const { reallyExit } = own;
-    this.#exit = (code) => reallyExit.call(process, code);
+    this.#exit = (code) => {
+      closeDebugger();
+      return reallyExit.call(process, code);
+    };
     // What process.exit() comes to, after the listeners for 'exit'.
     own.reallyExit = (code) => {
       this.#lastWords(code ?? 0);
@@ -56,6 +61,7 @@ export class Departure {
 
   add(source: RequestSource): void {
     this.#sources.push(source);
+    if (this.begun) drainSource(source);
   }
 
   /** The gateway's own stop; see NativeBridge.onStop. */
@@ -66,17 +72,16 @@ export class Departure {
   /** Requests get so many milliseconds to finish; said again, it may become less. */
   drain(milliseconds: number, reason: string): void {
     this.#deadline = Math.min(this.#deadline, performance.now() + milliseconds);
-    if (this.begun) return;
+    const first = !this.begun;
     this.begun = true;
-    this.#reason = reason;
-    this.#send({ type: 'draining' });
-    for (const source of this.#sources) {
-      source.stopListening();
-      source.drain();
+    if (first) {
+      this.#reason = reason;
+      this.#send({ type: 'draining' });
+      this.#sources.forEach(drainSource);
     }
     // Nobody is to wait at a quick end.
     if (milliseconds === 0) this.#failAll(503, 'NWSGI3007', `${this.#who()} the server stops`);
-    this.#wait();
+    if (first) this.#wait();
   }
 
   /** The gateway has stopped: nothing is left to do. */
@@ -136,4 +141,19 @@ export class Departure {
   #who(): string {
     return `application group '${this.#config.applicationGroup}':`;
   }
+}
+
+/** Node would wait until the debugger has left. */
+function closeDebugger(): void {
+  if (process.execArgv.every((option) => !option.startsWith('--inspect')) && !/--inspect/.test(process.env.NODE_OPTIONS ?? '')) return;
+  try {
+    (createRequire(import.meta.url)('node:inspector') as typeof import('node:inspector')).close();
+  } catch {
+    // This Node was built without it.
+  }
+}
+
+function drainSource(source: RequestSource): void {
+  source.stopListening();
+  source.drain();
 }

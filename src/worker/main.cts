@@ -22,6 +22,8 @@ function start(): void {
     },
   };
   (process as NodeJS.EventEmitter).on('internalMessage', early.listener);
+  // Until the first message has come nothing else keeps the process alive; see Control.
+  process.channel?.ref();
   import('./worker.js')
     .then(({ run }) => run(early))
     .catch((error: unknown) => giveUp(`The worker could not start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));

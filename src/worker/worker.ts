@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { setLogLevel, writeLog } from '../daemon-log.js';
 import { start as startGateway } from '../gateway.js';
 import { BRIDGE_ABI, LogLevel } from '../native.js';
-import type { NativeBridge } from '../native.js';
+import type { LogLevelNumber, NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
 import { EXIT_UNUSABLE, SCOREBOARD_FD } from '../supervisor/messages.js';
 import type { ToWorker, WorkerConfig } from '../supervisor/messages.js';
@@ -70,13 +70,16 @@ class Worker {
   async #serve(control: Control): Promise<void> {
     const config = this.#config;
     const addon = this.#addon;
-    const { slot, generation, script } = config;
+    const { slot, generation, script, threads, logLevel } = config;
     addon.startServer({
       scoreboardFd: SCOREBOARD_FD,
       slot,
       generation,
+      mostRequests: threads,
+      logLevel: logLevel as LogLevelNumber,
       ...(script === null ? {} : { plain: { pairs: encodeRecord(plainPairs(config, script)), mount: script.mount } }),
     });
+    control.unref();
     this.#departure.add(addon);
     startBeat(addon.mapScoreboard(SCOREBOARD_FD), slot);
     const own = workerBridge(addon, ownVersion(), config, {
@@ -94,11 +97,11 @@ class Worker {
   }
 
   async #withHttp(bridge: NativeBridge): Promise<NativeBridge> {
-    const { listen, script, serverSoftware, socketTimeout } = this.#config;
+    const { listen, script, serverSoftware, socketTimeout, threads } = this.#config;
     if (script === null || !listen.some(({ protocol }) => protocol === 'http')) return bridge;
     // Most workers never need it.
     const [{ HttpServer }, { withHttp }] = await Promise.all([import('./http/server.js'), import('./http/bridge.js')]);
-    this.#http = new HttpServer([{ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }], socketTimeout);
+    this.#http = new HttpServer([{ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }], { socketTimeout, most: threads });
     this.#departure.add(this.#http);
     return withHttp(bridge, this.#http);
   }

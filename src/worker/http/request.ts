@@ -34,6 +34,10 @@ export class HttpRequest {
   readonly record: string;
   readonly hasBody: boolean;
   abortReason: number = Reason.none;
+  /** The gateway has it. */
+  begun = false;
+  /** Runs when the connection is taken over by the application. */
+  onTunnel: (() => void) | undefined;
   /** The gateway knows it no more. */
   released = false;
   /** The connection was taken over by the application. */
@@ -282,6 +286,7 @@ export class HttpRequest {
     this.#socket.write(headText(packed, '101 Switching Protocols'), 'latin1');
     this.#follow(this.#socket);
     this.#socket.on('drain', () => this.#drained());
+    this.onTunnel?.();
     return 0;
   }
 

@@ -51,11 +51,17 @@ export class HttpServer implements RequestSource {
   readonly #free: number[] = [];
   #slots = 0;
   #open = 0;
+  /** Given to the gateway, and not closed. */
+  #active = 0;
+  readonly #most: number;
+  readonly #waiting: HttpRequest[] = [];
   #draining = false;
   #lameUntil = 0;
 
-  constructor(sites: readonly Site[], socketTimeout: number) {
+  /** At most `most` requests are begun at a time; the others wait. Zero stands for no limit in both numbers. */
+  constructor(sites: readonly Site[], { socketTimeout, most }: { socketTimeout: number; most: number }) {
     this.#sites = sites;
+    this.#most = most > 0 ? most : Infinity;
     // Bodies may take as long as they make progress.
     const server = http.createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT, keepAliveTimeout: KEEP_ALIVE_TIMEOUT });
     Object.assign(server, { _listen2: listenOnHandle, emit });
@@ -124,6 +130,15 @@ export class HttpServer implements RequestSource {
   }
 
   #submit(request: HttpRequest): void {
+    // The client has left while it waited.
+    if (!this.#requests.has(request.handle)) return;
+    if (this.#active >= this.#most) {
+      this.#waiting.push(request);
+      return;
+    }
+    this.#active += 1;
+    request.begun = true;
+    request.onTunnel = () => this.#makeRoom(request);
     const { handle, record, hasBody } = request;
     const records = this.#turn?.records;
     const fits = records !== undefined && record.length <= records.length;
@@ -146,7 +161,23 @@ export class HttpServer implements RequestSource {
     this.#open -= 1;
     const { socket } = request.req;
     if (this.#bySocket.get(socket) === request) this.#bySocket.delete(socket);
+    if (!request.begun) {
+      const at = this.#waiting.indexOf(request);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      this.release(request.handle);
+      return;
+    }
     request.closed();
+    this.#makeRoom(request);
+  }
+
+  /** The request is over, or a connection of its own now: another one may begin. */
+  #makeRoom(request: HttpRequest): void {
+    if (request.onTunnel === undefined) return;
+    request.onTunnel = undefined;
+    this.#active -= 1;
+    const next = this.#waiting.shift();
+    if (next !== undefined) setImmediate(() => this.#submit(next));
   }
 
   release(handle: number): void {
@@ -179,6 +210,7 @@ export class HttpServer implements RequestSource {
       if (!request.headSent && !request.answered) writeLog(LogLevel.error, `${code} ${message} (${request.req.method ?? ''} ${request.req.url ?? ''})`);
       request.closes = true;
       this.fail(handle, status, status === 503 ? RETRY_SECONDS : 0);
+      if (!request.begun) continue;
       // The process may be about to end: nothing of the application runs in here.
       setImmediate(() => request.abortBy(Reason.serverStops));
     }
@@ -207,7 +239,9 @@ export class HttpServer implements RequestSource {
   }
 
   /** What could be written was, at once. */
-  flush(): void {}
+  flush(): boolean {
+    return this.pending() === 0;
+  }
 
   #connections(): number {
     return (this.#server as unknown as { _connections: number })._connections;

@@ -23,6 +23,7 @@ export class TestWorker {
   readonly child: ChildProcess;
   readonly port: number;
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
+  #gone = false;
   #news: () => void = () => undefined;
 
   constructor(child: ChildProcess, port: number) {
@@ -39,7 +40,12 @@ export class TestWorker {
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
     this.exited = new Promise((resolve) => {
-      child.on('close', (code, signal) => resolve({ code, signal }));
+      // Not 'close', which does not come when the test has disconnected the channel. The last lines may come later.
+      child.on('exit', (code, signal) => setTimeout(() => {
+        this.#gone = true;
+        this.#news();
+        resolve({ code, signal });
+      }, 50));
     });
   }
 
@@ -57,7 +63,7 @@ export class TestWorker {
     for (;;) {
       const value = found();
       if (value !== undefined) return value;
-      if (Date.now() > deadline) throw new Error(`nothing came; messages ${JSON.stringify(this.messages)}, log:\n${this.log}`);
+      if (this.#gone || Date.now() > deadline) throw new Error(`nothing came; messages ${JSON.stringify(this.messages)}, log:\n${this.log}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 50);
         this.#news = () => {
@@ -95,7 +101,7 @@ export async function startWorker(options: WorkerOptions): Promise<TestWorker> {
     slot: 0, generation: 1, applicationGroup: 'test|', processGroup: 'test', serverSoftware: 'nwsgi/test', bridge, home: '', displayName: '', preload: [],
     listen: listener === undefined ? [] : [{ fd: 5, protocol: 'http', description: `127.0.0.1:${port}` }],
     script: script === undefined ? null : { callable: 'application', type: 'auto', mount: '', ...script },
-    shutdownTimeout: 2_000, gracefulTimeout: 5_000, socketTimeout: 0, logLevel: 7,
+    shutdownTimeout: 2_000, gracefulTimeout: 5_000, socketTimeout: 0, threads: 256, logLevel: 7,
     ...options.config,
   };
   if (script !== undefined && config.preload.length === 0) {
