@@ -34,6 +34,7 @@ const RETRY_SECONDS = 1;
 // As they are before any application is loaded.
 const { _listen2: listenOnHandle, close: closeListener } = net.Server.prototype as net.Server & { _listen2: unknown };
 const { emit } = EventEmitter.prototype;
+const { createServer } = http;
 
 interface Turn {
   readonly records: Uint8Array;
@@ -43,7 +44,8 @@ interface Turn {
 
 export class HttpServer implements RequestSource {
   readonly #sites: readonly Site[];
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
+  readonly #timeout: number;
   #turn: Turn | undefined;
   readonly #requests = new Map<number, HttpRequest>();
   readonly #bySocket = new Map<Socket, HttpRequest>();
@@ -62,15 +64,7 @@ export class HttpServer implements RequestSource {
   constructor(sites: readonly Site[], { socketTimeout, most }: { socketTimeout: number; most: number }) {
     this.#sites = sites;
     this.#most = most > 0 ? most : Infinity;
-    // Bodies may take as long as they make progress.
-    const server = http.createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT, keepAliveTimeout: KEEP_ALIVE_TIMEOUT });
-    Object.assign(server, { _listen2: listenOnHandle, emit });
-    server.on('request', (req, res) => this.#begin(req, res, false));
-    server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => this.#begin(req, res, true));
-    server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket as Socket, head));
-    server.timeout = socketTimeout > 0 ? socketTimeout : SOCKET_TIMEOUT;
-    server.on('timeout', (socket) => this.#timedOut(socket));
-    this.#server = server;
+    this.#timeout = socketTimeout > 0 ? socketTimeout : SOCKET_TIMEOUT;
   }
 
   attach(records: Uint8Array, envelopes: Float64Array, onTurn: (count: number) => void): void {
@@ -79,8 +73,16 @@ export class HttpServer implements RequestSource {
 
   /** Accepts from an inherited socket; the worker is kept alive by others. */
   listen(fd: number): void {
-    this.#server.listen({ fd, exclusive: true }).unref();
-    this.#server.on('error', (error) => writeLog(LogLevel.critical, `NWSGI4252 the worker cannot accept HTTP connections from descriptor ${fd}: ${error.message}`));
+    // Bodies may take as long as they make progress.
+    const server = createServer({ requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT, keepAliveTimeout: KEEP_ALIVE_TIMEOUT });
+    Object.assign(server, { _listen2: listenOnHandle, emit, timeout: this.#timeout });
+    server.on('request', (req, res) => this.#begin(req, res, false));
+    server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => this.#begin(req, res, true));
+    server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket as Socket, head));
+    server.on('timeout', (socket) => this.#timedOut(socket));
+    server.on('error', (error) => writeLog(LogLevel.critical, `NWSGI4252 the worker cannot accept HTTP connections from descriptor ${fd}: ${error.message}`));
+    server.listen({ fd, exclusive: true }).unref();
+    this.#servers.push(server);
   }
 
   find(handle: number): HttpRequest | undefined {
@@ -218,7 +220,7 @@ export class HttpServer implements RequestSource {
 
   stopListening(): void {
     // That of http.Server would close idle connections, too.
-    if (this.#server.listening) closeListener.call(this.#server);
+    for (const server of this.#servers) if (server.listening) closeListener.call(server);
   }
 
   drain(): void {
@@ -234,7 +236,7 @@ export class HttpServer implements RequestSource {
     const requests = Math.max(this.#open - tunnels, 0);
     if (requests > 0 || !this.#draining) return requests;
     if (performance.now() < this.#lameUntil) return this.#connections() > tunnels ? 1 : 0;
-    this.#server.closeIdleConnections();
+    for (const server of this.#servers) server.closeIdleConnections();
     return 0;
   }
 
@@ -244,7 +246,7 @@ export class HttpServer implements RequestSource {
   }
 
   #connections(): number {
-    return (this.#server as unknown as { _connections: number })._connections;
+    return this.#servers.reduce((sum, server) => sum + (server as unknown as { _connections: number })._connections, 0);
   }
 
   /** A connection on which nothing has moved: the client's fault, unless it is the application that is waited for. */
