@@ -1,0 +1,35 @@
+// What a worker needs beyond what the same node needs to run at all.
+import { spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { residentBytes, sanitized, sleep, withServer } from '../harness/index.js';
+
+const MiB = 1024 * 1024;
+const user = process.getuid?.() === 0 ? ' user=www-data group=www-data' : '';
+
+/** Resident memory of a `node` that serves nothing but does run a server of its own. */
+async function plainNode(node: string): Promise<number> {
+  const child = spawn(node, ['-e', "require('http').createServer((q, r) => r.end('hello')).listen(0, '127.0.0.1'); console.log('ready')"], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    await sleep(1000);
+    return residentBytes(child.pid as number);
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+it.skipIf(sanitized)('a worker needs less than 15 MiB beyond a plain node process', async () => {
+  await withServer(
+    { apps: ['hello.mjs'], directives: (s) => [`WSGIDaemonProcess small${user}`, `WSGIScriptAlias / ${s.app('hello.mjs')} process-group=small`] },
+    async (s) => {
+      for (let i = 0; i < 200; i++) expect((await s.get('/')).status).toBe(200);
+      await sleep(1000);
+      const [worker = 0] = s.workers();
+      const used = residentBytes(worker);
+      const plain = await plainNode(readlinkSync(`/proc/${worker}/exe`));
+      console.log(`worker ${(used / MiB).toFixed(1)} MiB, plain node ${(plain / MiB).toFixed(1)} MiB`);
+      expect(used - plain).toBeLessThan(15 * MiB);
+    },
+  );
+});
