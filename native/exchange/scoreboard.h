@@ -36,7 +36,8 @@ struct ScoreboardHeader {
   std::atomic<uint64_t> refused_full;     // requests refused because too many waited; children
   std::atomic<uint64_t> refused_timeout;  // requests refused because they waited too long; children
   std::atomic<uint64_t> retried;          // requests sent to another worker after the first one had left; children
-  char unused[256 - 56];
+  std::atomic<uint64_t> supervisor_due_ms;  // since 1970: no supervisor starts before that; 0: one is there; parent
+  char unused[256 - 64];
 };
 
 enum class PoolState : uint32_t { kFree, kUsed, kUnavailable };
@@ -109,6 +110,7 @@ static_assert(offsetof(ScoreboardHeader, supervisor_pid) == 24);
 static_assert(offsetof(ScoreboardHeader, refused_full) == 32);
 static_assert(offsetof(ScoreboardHeader, refused_timeout) == 40);
 static_assert(offsetof(ScoreboardHeader, retried) == 48);
+static_assert(offsetof(ScoreboardHeader, supervisor_due_ms) == 56);
 
 static_assert(sizeof(ScoreboardPool) == 512);
 static_assert(offsetof(ScoreboardPool, state) == 0);

@@ -35,6 +35,8 @@ constexpr milliseconds kStartGrace{5000};
 // How long the reason of a worker's end may take to reach the scoreboard, and how often to look.
 constexpr milliseconds kExitReasonWait{300};
 constexpr milliseconds kExitReasonSlice{10};
+// A supervisor that starts within that time is waited for.
+constexpr milliseconds kShortPause{2000};
 constexpr int kRetryAfter = 1;
 constexpr milliseconds kForEver{24 * 3600 * 1000};
 
@@ -160,7 +162,7 @@ bool DaemonCarrier::submit(Waiting* waiting) {
       // The worker has gone, and so have all connections to it.
       connections_.forget(worker);
       drop_claim();
-      step = pause(waiting);
+      step = pause(waiting, worker_name());
     }
     if (step == Step::kAgain) continue;
     let_go();
@@ -169,7 +171,7 @@ bool DaemonCarrier::submit(Waiting* waiting) {
 }
 
 // Between two attempts; after the last one the request fails.
-DaemonCarrier::Step DaemonCarrier::pause(Waiting* waiting) {
+DaemonCarrier::Step DaemonCarrier::pause(Waiting* waiting, const std::string& what_left) {
   if (++repeated_ > kMostRepeats) {
     fail(HTTP_SERVICE_UNAVAILABLE, Code::kWorkersKeepLeaving,
          std::string("the workers of process group \"") + group_.name + "\" ended one after the other before they began the "
@@ -178,8 +180,8 @@ DaemonCarrier::Step DaemonCarrier::pause(Waiting* waiting) {
   }
   scoreboard_.header().retried.fetch_add(1, std::memory_order_relaxed);
   log_request(r_, APLOG_INFO, 0, Code::kRequestRepeated,
-              "worker process %d of \"%s\" left before it began the request; it goes to another one",
-              static_cast<int>(worker_pid_), group_.name);
+              "%s, in process group \"%s\", left before the request was begun; the request goes to another one",
+              what_left.c_str(), group_.name);
   if (repeated_ == 1) return Step::kAgain;
   const auto until = Clock::now() + kRepeatPause * repeated_;
   return waiting->wait(-1, 0, until) == Waiting::Result::kClientGone ? Step::kClientGone : Step::kAgain;
@@ -274,18 +276,34 @@ DaemonCarrier::Step DaemonCarrier::say_hello(const exchange::Claim* worker, Wait
   // The application may begin to wait for a worker that starts only now.
   const auto patience = milliseconds(options.startup_timeout > 0 ? options.startup_timeout : kForEver.count()) + kStartGrace;
   const Clock::time_point last = options.queue_timeout > 0 ? deadline_ : std::max(deadline_, began_ + patience);
+  if (supervisor_is_far_off()) return Step::kFailed;
   Hello hello;
   Hello::Status status = hello.ask(group_.socket_path, application_group_, worker, waiting, deadline_);
-  if (status == Hello::Status::kPending && hello.asked()) {
-    for (;;) {
-      const Clock::time_point now = Clock::now();
-      const Clock::time_point until = now < deadline_ ? deadline_ : std::min(last, now + kStartSlice);
-      status = hello.answer(waiting, until);
-      if (status != Hello::Status::kPending) break;
-      if (until >= last || !worker_starts()) break;
-    }
+  while (status == Hello::Status::kPending && hello.asked()) {
+    const Clock::time_point now = Clock::now();
+    if (now >= last || (now >= deadline_ && !worker_starts())) break;
+    status = hello.answer(waiting, std::min(last, now + kStartSlice));
+    if (status == Hello::Status::kPending && supervisor_is_far_off()) return Step::kFailed;
   }
-  return take_answer(&hello, status);
+  // The next supervisor finds whoever asks meanwhile in the queue of the socket.
+  if (status != Hello::Status::kUnreachable || !hello.hung_up()) return take_answer(&hello, status);
+  drop_claim();
+  return supervisor_is_far_off() ? Step::kFailed : pause(waiting, "the supervisor");
+}
+
+// The parent has said that it waits before it starts the next one.
+bool DaemonCarrier::supervisor_is_far_off() {
+  const uint64_t due = scoreboard_.header().supervisor_due_ms.load();
+  if (due == 0) return false;
+  const auto now = std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+  const int64_t left = std::min<int64_t>(static_cast<int64_t>(due) - now.count(), 3600 * 1000);
+  if (left <= kShortPause.count()) return false;
+  drop_claim();
+  fail(HTTP_SERVICE_UNAVAILABLE, Code::kSupervisorUnreachable,
+       std::string("process group \"") + group_.name + "\" has no supervisor: it keeps ending, and the next one starts in " +
+           std::to_string(left / 1000) + " s; look in the error log for why, and restart the server when that is mended",
+       static_cast<int>(left / 1000));
+  return true;
 }
 
 DaemonCarrier::Step DaemonCarrier::take_answer(Hello* hello, Hello::Status status) {
@@ -333,6 +351,8 @@ DaemonCarrier::Step DaemonCarrier::take_answer(Hello* hello, Hello::Status statu
 
 // ---- after a worker has gone ----
 
+std::string DaemonCarrier::worker_name() const { return "worker process " + std::to_string(worker_pid_); }
+
 bool DaemonCarrier::may_repeat() const {
   switch (leg_.loss()) {
     case DaemonLeg::Loss::kNotBegun: return true;
@@ -348,7 +368,7 @@ bool DaemonCarrier::recover(Waiting* waiting) {
     explain_loss(waiting);
     return false;
   }
-  switch (pause(waiting)) {
+  switch (pause(waiting, worker_name())) {
     case Step::kAgain: return submit(waiting);
     case Step::kFailed: return true;  // the leg knows
     default: return false;
@@ -380,7 +400,7 @@ void DaemonCarrier::explain_loss(Waiting* waiting) {
     const Clock::time_point now = Clock::now();
     if (now >= last) {
       return fail(HTTP_BAD_GATEWAY, Code::kWorkerLost,
-                  "worker process " + std::to_string(worker_pid_) + " of process group \"" + group_.name +
+                  worker_name() + " of process group \"" + group_.name +
                       "\" ended, or closed its connection, while it had the request; look in the error log for why");
     }
     if (waiting->wait(-1, 0, now + kExitReasonSlice) == Waiting::Result::kClientGone) return;

@@ -52,11 +52,13 @@ class DaemonCarrier final : public Carrier {
   Step wait_in_queue(uint32_t pool, Waiting* waiting);
   Step say_hello(const exchange::Claim* worker, Waiting* waiting);
   Step take_answer(Hello* hello, Hello::Status status);
-  Step pause(Waiting* waiting);
+  Step pause(Waiting* waiting, const std::string& what_left);
+  bool supervisor_is_far_off();
   Step too_late(uint32_t pool);
   bool worker_starts() const;
   void drop_claim();
   void end_wait();
+  std::string worker_name() const;
   bool may_repeat() const;
   void explain_loss(Waiting* waiting);
   bool take_exit_reason(exchange::Failure* failure) const;

@@ -75,6 +75,7 @@ Hello::Status Hello::connect(const char* socket_path, Waiting* waiting, Clock::t
 Hello::Status Hello::ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker,
                          Waiting* waiting, Clock::time_point until) {
   if (const Status status = connect(socket_path, waiting, until); status != Status::kConnected) return status;
+  connected_ = true;
   std::string question;
   append32(&question, kMagic);
   append32(&question, worker != nullptr ? worker->slot : kAnySlot);

@@ -7,6 +7,7 @@
 // message, code, message. A worker that the supervisor chose is claimed for the asker.
 #pragma once
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,7 +43,9 @@ class Hello {
   // `buffer_size`: of what is sent to the worker; 0: the system's.
   std::unique_ptr<DaemonConnection> take_connection(int buffer_size);
   const exchange::Failure& failure() const { return failure_; }
-  int error() const { return error_; }  // errno; 0: the supervisor hung up or talked nonsense
+  int error() const { return error_; }  // errno; 0: the supervisor hung up, or talked nonsense
+  // Unreachable because the supervisor ended after it had taken the connection.
+  bool hung_up() const { return connected_ && (error_ == 0 || error_ == ECONNRESET || error_ == EPIPE); }
 
  private:
   Status connect(const char* socket_path, Waiting* waiting, exchange::Clock::time_point until);
@@ -50,6 +53,7 @@ class Hello {
   Status parse();
 
   int fd_ = -1;
+  bool connected_ = false;
   bool asked_ = false;
   std::string received_;
   exchange::Claim worker_;

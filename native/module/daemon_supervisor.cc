@@ -26,6 +26,7 @@ using std::chrono::seconds;
 // One that lived so long is no crash loop.
 constexpr seconds kLongLife{60};
 constexpr seconds kLongestPause{30};
+constexpr milliseconds kNoneStarts{3600 * 1000};  // until httpd is restarted
 constexpr int kCannotWork = 78;  // exit code of a supervisor that cannot use its configuration
 
 void close_all(std::initializer_list<int*> descriptors) {
@@ -123,6 +124,7 @@ void Supervisor::start() {
   }
   const int reason = errno;
   close_all({&config, &control[1]});
+  announce(pid_ > 0 ? process.delay : kNoneStarts);
   started_ = Clock::now() + process.delay;
   waiting_ = process.delay.count() > 0;
   if (pid_ > 0) {
@@ -135,6 +137,12 @@ void Supervisor::start() {
   log_server(nullptr, APLOG_CRIT, 0, Code::kSupervisorNotStarted,
              "process group \"%s\" has no supervisor: %s; raise the limits on processes, memory and open files, and "
              "restart httpd", name().c_str(), std::strerror(reason));
+}
+
+// Requests that need the supervisor need not wait for one that is far off.
+void Supervisor::announce(milliseconds delay) {
+  const auto due = std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()) + delay;
+  scoreboard_.header().supervisor_due_ms = delay.count() == 0 ? 0 : static_cast<uint64_t>(due.count());
 }
 
 void Supervisor::watch() {

@@ -82,6 +82,7 @@ class Supervisor {
   void note_end(int status);
   void log_end(int status, std::chrono::milliseconds pause) const;
   int config_descriptor() const;
+  void announce(std::chrono::milliseconds delay);
   void watch();
   void stop_watching();
   std::chrono::milliseconds pause() const;

@@ -210,3 +210,31 @@ describe('a reload', () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
   });
 });
+
+describe('a supervisor', () => {
+  const server = groupServer('processes=1');
+
+  it('that is killed is waited for', async () => {
+    const pid = Number((await server.get('/')).text);
+    for (const supervisor of server.supervisors()) process.kill(supervisor, 'SIGKILL');
+    await waitFor('the worker to end', () => !server.workers().includes(pid));
+    const answer = await server.get('/');
+    expect(answer.status).toBe(200);
+    expect(Number(answer.text)).not.toBe(pid);
+  });
+
+  it('that cannot be started is not waited for', async () => {
+    for (let i = 0; i < 5; i++) {
+      await waitFor('a supervisor', () => server.supervisors().length > 0, 10_000);
+      for (const supervisor of server.supervisors()) process.kill(supervisor, 'SIGKILL');
+      if (await server.get('/').then((answer) => answer.status === 503)) break;
+    }
+    const before = server.mark();
+    const began = performance.now();
+    const answer = await server.get('/');
+    expect(answer.status).toBe(503);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+    expect(performance.now() - began).toBeLessThan(2000);
+    expect(server.log(before)).toContain('NWSGI4104');
+  });
+});
