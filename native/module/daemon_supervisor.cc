@@ -113,7 +113,9 @@ void Supervisor::start() {
   if (config >= 0 && ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0) {
     control_ = control[0];
     process.identity = &plan_.identity;
-    process.arguments = {plan_.files.node, plan_.files.main_script, "--config-fd", std::to_string(kConfigDescriptor)};
+    // It makes little garbage, and need not keep room for much.
+    process.arguments = {plan_.files.node, "--max-semi-space-size=1", plan_.files.main_script, "--config-fd",
+                         std::to_string(kConfigDescriptor)};
     process.files = {plan_.files.main_script, plan_.files.bridge};
     process.descriptors = {config, hello_, memory_, lifeline_[0], control[1]};
     process.not_for_it = lifelines();

@@ -1,4 +1,5 @@
 // Limits of process groups, with real workers under httpd: who reaches one is replaced without loss, or killed with its reason.
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { sleep, useServer, waitFor } from '../harness/index.js';
 import { isAlive } from './supervisor-process.js';
@@ -125,6 +126,15 @@ describe('an event loop that stands still', () => {
     await server.expectLog(/\bwaits\b/, { since });
     await server.expectLog(/NWSGI4210 .*interrupted: its event loop stood still/, { since });
     expect(await pid('/deadlock/pid')).not.toBe(first);
+  });
+});
+
+describe('a supervisor', () => {
+  it('needs little memory of its own', () => {
+    const supervisors = server.supervisors();
+    expect(supervisors.length).toBe(Object.keys(groups).length);
+    const dirty = supervisors.map((pid) => Number(/^Private_Dirty:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]) / 1024);
+    for (const mebibytes of dirty) expect(mebibytes).toBeLessThan(20);
   });
 });
 

@@ -68,7 +68,7 @@ export class SupervisorProcess {
     const { fd } = (listener as unknown as { _handle: { fd: number } })._handle;
     // The stand-in of the addon looks at no file.
     const memory = openSync('/dev/null', 'r');
-    const child = spawn(process.execPath, [join(root, 'dist/supervisor/main.js'), '--config-fd', '3'], {
+    const child = spawn(process.execPath, ['--max-semi-space-size=1', join(root, 'dist/supervisor/main.js'), '--config-fd', '3'], {
       stdio: ['ignore', 'inherit', 'pipe', 'pipe', fd, memory, 'pipe'],
       env: { ...process.env, STAND_IN: this.script },
     });
