@@ -15,6 +15,8 @@ import { waitFor, within } from '../harness/wait.js';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const standIns = join(root, 'test/fixtures/supervisor');
 const LIFELINE = 6;
+/** Another Node for supervisor and workers than that of the tests. */
+const node = process.env.NWSGI_TEST_NODE ?? process.execPath;
 
 export interface Answer {
   status: number;
@@ -68,7 +70,7 @@ export class SupervisorProcess {
     const { fd } = (listener as unknown as { _handle: { fd: number } })._handle;
     // The stand-in of the addon looks at no file.
     const memory = openSync('/dev/null', 'r');
-    const child = spawn(process.execPath, ['--max-semi-space-size=1', join(root, 'dist/supervisor/main.js'), '--config-fd', '3'], {
+    const child = spawn(node, ['--max-semi-space-size=1', join(root, 'dist/supervisor/main.js'), '--config-fd', '3'], {
       stdio: ['ignore', 'inherit', 'pipe', 'pipe', fd, memory, 'pipe'],
       env: { ...process.env, STAND_IN: this.script },
     });
@@ -77,7 +79,7 @@ export class SupervisorProcess {
     if (closed) child.stderr?.destroy();
     else child.stderr?.on('data', (data: Buffer) => (this.#log += data.toString()));
     (child.stdio[3] as Writable).end(JSON.stringify({
-      name: 'group', serverSoftware: 'test', gatewayDirectory: standIns, bridge: join(standIns, 'bridge.cjs'), node: process.execPath,
+      name: 'group', serverSoftware: 'test', gatewayDirectory: standIns, bridge: join(standIns, 'bridge.cjs'), node,
       helloFd: 4, scoreboardFd: 5, lifelineFd: LIFELINE, logLevel: 7, threads: 1_000_000, gracefulTimeout: 2_000, shutdownTimeout: 500, ...config,
     }));
     // Only the supervisor accepts. Closing removes the file of the name under which it was made.
