@@ -16,7 +16,7 @@ export const VERSION = 1;
 /** Byte offsets. */
 export const Header = {
   magic: 0, version: 4, workerSlots: 8, poolSlots: 12, usedSlots: 16, usedPools: 20, supervisorPid: 24,
-  refusedFull: 32, refusedTimeout: 40, retried: 48,
+  refusedFull: 32, refusedTimeout: 40, retried: 48, supervisorDueMs: 56,
 } as const;
 export const Pool = {
   state: 0, nameLength: 4, threads: 8, queueLimit: 12, waiting: 16, freed: 20, serving: 24,
