@@ -40,6 +40,15 @@ function account(name: string, option: string): Pick<Identity, 'uid' | 'gid' | '
 
 export const userId = (name: string, option: string): number => account(name, option).uid;
 
+/** Name of the user of this process; its number where nobody has given it a name, as in some containers. */
+export function ownName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
+  }
+}
+
 /** Numbers of all groups of a user. */
 function groupsOf(user: string): number[] {
   try {
@@ -69,8 +78,10 @@ export function wantedIdentity({ user, group, supplementaryGroups }: WantedIdent
   };
   if (identity.uid === 0) throw usageError(`--user ${user ?? name}: applications do not run as root. Name another user`);
   if (own === 0) return identity;
-  if (identity.uid === own && identity.gid === process.getgid?.() && supplementaryGroups === undefined) return undefined;
-  throw new CliError('NWSGI4303', `only root can become ${user === undefined ? `a member of ${group ?? supplementaryGroups?.join(',') ?? ''}` : `user ${user}`}; this process belongs to ${os.userInfo().username}`);
+  // It has become that already: a successor of a server that root started.
+  const has = new Set(process.getgroups?.());
+  if (identity.uid === own && identity.gid === process.getgid?.() && (supplementaryGroups === undefined || identity.groups.every((gid) => has.has(gid)))) return undefined;
+  throw new CliError('NWSGI4303', `only root can become ${user === undefined ? `a member of ${group ?? supplementaryGroups?.join(',') ?? ''}` : `user ${user}`}; this process belongs to ${ownName()}`);
 }
 
 /** Gives up root for good. `env` gets the variables of the user. */

@@ -1,6 +1,5 @@
 /** The life of a `nwsgi serve` that has its sockets: supervisor, signals, successor, what systemd is told. */
 import { execFileSync } from 'node:child_process';
-import os from 'node:os';
 import { writeLog } from '../daemon-log.js';
 import { LogLevel } from '../native.js';
 import type { SupervisorConfig } from '../supervisor/config.js';
@@ -9,6 +8,7 @@ import type { Supervisor } from '../supervisor/supervisor.js';
 import type { ActivatedSocket } from './activation.js';
 import { announcement, statusLine } from './announcement.js';
 import { ExitCode } from './failure.js';
+import { ownName } from './identity.js';
 import type { Listeners } from './listeners.js';
 import type { ServiceManager } from './notify.js';
 import type { PidFile } from './pid-file.js';
@@ -93,7 +93,7 @@ export class ServeProcess {
         listeners: listeners.all,
         processes: { least: minProcesses, most: maxProcesses },
         threads,
-        user: os.userInfo().username,
+        user: ownName(),
         node,
         nodeVersion: versionOf(node),
         version,
@@ -202,7 +202,7 @@ export class ServeProcess {
   #predecessorGone(): void {
     const { manager, pidFile, pidPath } = this.#parts;
     manager.mainProcess(process.pid);
-    if (pidFile !== undefined && !pidFile.rename(pidPath)) writeLog(LogLevel.warning, `NWSGI4304 ${pidFile.path} cannot be renamed to ${pidPath}: the folder has to be writable for ${os.userInfo().username}`);
+    if (pidFile !== undefined && !pidFile.rename(pidPath)) writeLog(LogLevel.warning, `NWSGI4304 ${pidFile.path} cannot be renamed to ${pidPath}: the folder has to be writable for ${ownName()}`);
   }
 }
 

@@ -4,8 +4,8 @@ import os from 'node:os';
 import { resolve } from 'node:path';
 import { writeLog } from '../daemon-log.js';
 import { LogLevel } from '../native.js';
-import type { Activation } from './activation.js';
 import { takeActivation } from './activation.js';
+import type { Activation } from './activation.js';
 import { CliError, usageError } from './failure.js';
 import { become, groupId, userId, wantedIdentity } from './identity.js';
 import type { Identity } from './identity.js';
@@ -90,7 +90,7 @@ function openLog(support: Support, file: string, identity: Identity | undefined)
 
 function prepareProcess({ umask, cpuPriority }: ServeOptions, identity: Identity | undefined): void {
   try {
-    if (cpuPriority !== 0) os.setPriority(0, cpuPriority);
+    if (cpuPriority !== 0 && os.getPriority(0) !== cpuPriority) os.setPriority(0, cpuPriority);
   } catch {
     throw usageError(`--cpu-priority ${cpuPriority}: only root may raise the priority; others can lower it (0 to 19)`);
   }

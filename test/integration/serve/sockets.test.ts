@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { childIdentity } from '../../../scripts/lib/server-root.mjs';
-import { freePorts, isListening, NwsgiServe, openDescriptors, withServe } from '../harness/index.js';
+import { freePorts, isListening, NwsgiServe, openDescriptors, processInfo, waitFor, withServe } from '../harness/index.js';
 
 const activate = join(dirname(fileURLToPath(import.meta.url)), '../support/activate.pl');
 const isRoot = process.getuid?.() === 0;
@@ -25,6 +25,7 @@ function getUnix(path: string, url = '/'): Promise<{ status: number; text: strin
 }
 
 const unixHttp = (s: NwsgiServe, ...args: string[]): string[] => [`--http=unix:${s.socket}`, ...args];
+const identityOf = async (s: NwsgiServe): Promise<string> => ((await s.get('/')).json() as { instance: string }).instance;
 const hello = 'Hello from an ES module\n';
 
 describe('a unix socket', () => {
@@ -142,6 +143,24 @@ describe('socket activation', () => {
     expect((await server.get('/')).status).toBe(200);
     server.signal('SIGTERM');
     expect(await server.exit()).toBe(0);
+    server.dispose();
+  });
+
+  it('survives SIGUSR2: a successor finds the same sockets under the same names', async () => {
+    const server = activated((s) => [`unix:${s.socket}`, `tcp:${s.port}`], ['--http=systemd', '--http=127.0.0.1:0'], { LISTEN_FDNAMES: 'plain:web' });
+    await server.start();
+    const before = await identityOf(server);
+    server.signal('SIGUSR2');
+    const successor = Number((await server.expectOutput(/NWSGI4324 process (\d+) serves beside/))[1]);
+    server.signal('SIGTERM');
+    expect(await server.exit()).toBe(0);
+    expect(await identityOf(server)).not.toBe(before);
+    expect((await getUnix(server.socket)).status).toBe(200);
+    process.kill(successor, 'SIGTERM');
+    await waitFor('its end', () => processInfo(successor) === undefined || processInfo(successor)?.state === 'Z');
+    expect(existsSync(server.socket)).toBe(true);
+    spawnSync('rm', [server.socket]);
+    await server.assertClean();
     server.dispose();
   });
 
