@@ -75,8 +75,7 @@ export type ToWorker =
   /** Together with the handle of a connection on which a FastCGI client is about to speak. */
   | { type: 'connection' }
   /** Begin nothing new, finish what was begun within so many milliseconds, clean up, exit with 0. A second one may shorten the first. */
-  | { type: 'drain'; milliseconds: number; reason: string }
-  | { type: 'reopenLogs'; file: string };
+  | { type: 'drain'; milliseconds: number; reason: string };
 
 export type FromWorker =
   /** The gateway runs. */

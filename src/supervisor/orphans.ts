@@ -23,10 +23,6 @@ export class Orphans {
     this.look();
   }
 
-  get pids(): number[] {
-    return [...this.#slots.values()];
-  }
-
   /** To be called about once a second. */
   look(): void {
     for (const [slot, pid] of this.#slots) {

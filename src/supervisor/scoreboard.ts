@@ -244,10 +244,6 @@ export class Scoreboard {
     return this.#get(this.#workerAt(slot) + Worker.pid) | 0;
   }
 
-  pool(slot: number): number {
-    return this.#get(this.#workerAt(slot) + Worker.pool);
-  }
-
   generation(slot: number): number {
     return this.#get(this.#workerAt(slot) + GENERATION);
   }
@@ -258,11 +254,6 @@ export class Scoreboard {
 
   claim(slot: number): void {
     Atomics.add(this.#words, (this.#workerAt(slot) + CLAIMS) >>> 2, 1);
-  }
-
-  release(slot: number): void {
-    Atomics.sub(this.#words, (this.#workerAt(slot) + CLAIMS) >>> 2, 1);
-    this.announce(this.pool(slot));
   }
 
   active(slot: number): number {
@@ -287,14 +278,6 @@ export class Scoreboard {
 
   begun(slot: number): number {
     return Number(this.#getWide(this.#workerAt(slot) + Worker.begun));
-  }
-
-  finished(slot: number): number {
-    return Number(this.#getWide(this.#workerAt(slot) + Worker.finished));
-  }
-
-  setRss(slot: number, mebibytes: number): void {
-    this.#set(this.#workerAt(slot) + Worker.rssMib, mebibytes);
   }
 
   /** The worker's watchdog interrupts its JavaScript and logs the stack. */

@@ -144,10 +144,6 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL');
   }
 
-  get killed(): boolean {
-    return this.#killed !== undefined;
-  }
-
   #leave(): void {
     if (this.state === 'draining') return;
     this.state = 'draining';

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as layout from '../../src/supervisor/scoreboard.js';
+import { Orphans } from '../../src/supervisor/orphans.js';
 import { PoolState, Scoreboard, WorkerState } from '../../src/supervisor/scoreboard.js';
 
 const header = readFileSync(fileURLToPath(new URL('../../native/exchange/scoreboard.h', import.meta.url)), 'utf8');
@@ -60,8 +61,6 @@ describe('the table', () => {
     scoreboard.claim(0);
     expect(scoreboard.claims(0)).toBe(2);
     expect(scoreboard.generation(0)).toBe(1);
-    scoreboard.release(0);
-    expect(scoreboard.claims(0)).toBe(1);
     expect(scoreboard.begin(0, 0)).toBe(2);
     expect(scoreboard.claims(0)).toBe(0);
     expect(scoreboard.state(0)).toBe(WorkerState.starting);
@@ -96,6 +95,26 @@ describe('the table', () => {
     expect(text[255]).toBe(0);
     expect(text.toString().replace(/\0+$/, '')).toBe(`NWSGI4209 x${'ü'.repeat(122)}`);
     expect(scoreboard.state(0)).toBe(WorkerState.ended);
+  });
+
+  it('leaves slots to the workers of a supervisor that is gone until they are, too', () => {
+    const { memory, scoreboard } = make();
+    const index = scoreboard.openPool(Buffer.from('a'), 1, 1);
+    scoreboard.setServing(index, 2);
+    for (const pid of [process.pid, 0x3fffffff]) {
+      const slot = scoreboard.allocate();
+      scoreboard.begin(slot, index);
+      scoreboard.setPid(slot, pid);
+      scoreboard.setState(slot, WorkerState.serving);
+    }
+    const next = make(memory).scoreboard;
+    const orphans = new Orphans(next);
+    expect([next.state(0), next.state(1)]).toEqual([WorkerState.draining, WorkerState.ended]);
+    expect(new Uint32Array(memory)[(layout.HEADER_SIZE + layout.Pool.serving) / 4]).toBe(0);
+    next.setPid(0, 0x3fffffff);
+    orphans.look();
+    expect(next.state(0)).toBe(WorkerState.draining); // it goes by what it saw at its start
+    expect(next.allocate()).toBe(2);
   });
 
   it('wakes those who wait when a pool changes', () => {
