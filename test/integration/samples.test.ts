@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { configtest, freePorts, projectRoot, request, sanitized, useServer, waitFor } from './harness/index.js';
 
 describe.skipIf(sanitized)('the configurations in apache-conf', () => {
-  it.each(['minimal.conf', 'production.conf'])('httpd accepts %s inside its configuration', async (name) => {
+  it.each(['minimal.conf', 'production.conf', 'daemon.conf'])('httpd accepts %s inside its configuration', async (name) => {
     const { ok, output } = await configtest({
       nwsgi: false,
       directives: (s) => [`Define NWSGI_HOME "${s.home}"`, `Include "${s.home}/apache-conf/${name}"`],
