@@ -100,6 +100,13 @@ void start_daemon_dispatch(apr_pool_t* child_pool) {
 GroupInChild* group_in_child(const DaemonGroup& group, Failure* failure) {
   GroupInChild* const found = groups != nullptr && group.index < groups->size() ? (*groups)[group.index].get() : nullptr;
   if (found != nullptr) return found;
+  if (group.scoreboard == nullptr) {
+    failure->status = HTTP_SERVICE_UNAVAILABLE;
+    failure->code = code_name(Code::kSupervisorUnreachable);
+    failure->message = std::string("process group \"") + group.name +
+                       "\" could not be set up at the last restart; look in the error log for why, and restart httpd";
+    return nullptr;
+  }
   failure->status = HTTP_INTERNAL_SERVER_ERROR;
   failure->code = code_name(Code::kScoreboardUnusable);
   failure->message = std::string("the shared memory of process group \"") + group.name +

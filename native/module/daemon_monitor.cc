@@ -36,9 +36,10 @@ void monitor(pid_t child, const std::atomic<int32_t>& ready_pid) {
   sigset_t all;
   sigfillset(&all);
   for (;;) {
-    const int number = ::sigwaitinfo(&all, nullptr);
     int status = 0;
+    // Before the first wait too: SIG_DFL has discarded a SIGCHLD that came earlier.
     if (::waitpid(child, &status, WNOHANG) == child) ::_exit(monitored_exit_code(status));
+    const int number = ::sigwaitinfo(&all, nullptr);
     if (number <= 0 || number == SIGCHLD || (number == SIGHUP && ready_pid != child)) continue;
     ::kill(child, number);
   }

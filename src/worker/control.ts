@@ -113,6 +113,9 @@ export class Control {
         const value = internals[name];
         Object.defineProperty(internals, name, { configurable: true, enumerable: false, get: () => (this.#inside > 0 ? value : undefined), set: ignore });
       }
+    } else if (internals.connected !== true) {
+      // The supervisor was gone before the gateway was loaded.
+      this.#lost = true;
     } else {
       // Another Node than the ones that are known: what it needs stays visible.
       internals.once('disconnect', () => this.#loseSupervisor());

@@ -295,6 +295,41 @@ describe('a supervisor', () => {
     });
   });
 
+  it('that cannot work makes requests fail at once, with Retry-After', async () => {
+    const options: Options = {
+      directives: (s) => [
+        `WSGIDaemonProcess bad node=${fakeNode(s, 'bad-node', 'exit 78')}`,
+        `WSGIScriptAlias /bad ${s.writeApp('who.mjs', source)} process-group=bad`,
+      ],
+    };
+    await withServer(options, async (s) => {
+      const begin = performance.now();
+      for (let i = 0; i < 2; i++) {
+        const response = await s.get('/bad');
+        expect(response.status).toBe(503);
+        expect(Number(response.headers['retry-after'])).toBeGreaterThan(10);
+      }
+      expect(performance.now() - begin).toBeLessThan(5000);
+      expect(s.log()).toMatch(/NWSGI4104 process group "bad" has no supervisor: it keeps ending/);
+    });
+  });
+
+  it('that is killed while a request waits for a worker leaves that to the next one', async () => {
+    const options: Options = {
+      directives: (s) => [
+        'WSGIDaemonProcess one',
+        `WSGIScriptAlias /slow ${s.writeApp('loads-slowly.mjs', `await new Promise((done) => setTimeout(done, 1500));
+${source}`)} process-group=one`,
+      ],
+    };
+    await withServer(options, async (s) => {
+      const answer = s.get('/slow');
+      await waitFor('the worker to start', () => s.workers().length === 1);
+      process.kill(await supervisor(s), 'SIGKILL');
+      expect((await answer).status).toBe(200);
+    });
+  });
+
   it('that is asked to end by the operator is started anew at once', async () => {
     await withServer(withGroups({ one: '' }), async (s) => {
       await who(s, 'one');
