@@ -17,6 +17,7 @@ namespace nwsgi::bridge {
 namespace {
 
 constexpr uint64_t kTick = 1000;
+constexpr int kFlushTime = 200;  // for those who have to take what an interrupted worker tells them
 // Batches before other work of the loop (timers, sockets of the application) gets its turn.
 constexpr int kBatchesPerTurn = 4;
 
@@ -44,6 +45,18 @@ fastcgi::ServerOptions to_options(const Napi::Object& settings) {
     options.plain.mount = to_latin1(plain.Get("mount"));
   }
   return options;
+}
+
+// Whether this Node was started with an option.
+bool has_option(Napi::Env env, const char* option) {
+  const Napi::Value process = env.Global().Get("process");
+  const Napi::Value options = process.IsObject() ? process.As<Napi::Object>().Get("execArgv") : env.Undefined();
+  if (!options.IsArray()) return false;
+  const auto list = options.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    if (to_utf8(list.Get(i)) == option) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -96,7 +109,7 @@ void Daemon::start_server(Info info) {
     self->server_ = nullptr;
     return throw_error(info, error);
   }
-  self->start_watchdog();
+  self->start_watchdog(has_option(info.Env(), fastcgi::Watchdog::kNoAsyncHooksChecks));
 }
 
 void Daemon::adopt(Info info) {
@@ -231,10 +244,10 @@ bool Daemon::start_loop(std::string* error) {
   return true;
 }
 
-void Daemon::start_watchdog() {
+void Daemon::start_watchdog(bool survives) {
   exchange::ScoreboardWorker* const worker = server_->slot().worker();
   std::string error;
-  if (worker == nullptr || watchdog_.start(worker, &error)) return;
+  if (worker == nullptr || watchdog_.start(worker, survives, on_interrupt, this, &error)) return;
   server_->log(exchange::kLogWarning, "NWSGI4236 " + error +
                                           ": a worker whose event loop is blocked cannot be interrupted, only ended; use "
                                           "a release of Node from nodejs.org or of the distribution");
@@ -249,7 +262,7 @@ void Daemon::on_socket(uv_poll_t* handle, int, int) {
 void Daemon::on_prepare(uv_prepare_t* handle) {
   auto* const self = static_cast<Daemon*>(handle->data);
   self->watchdog_.loop_turned();
-  self->recover();
+  on_stopped_javascript(self);  // it may also have been stopped in a callback that was none of ours
   self->pump();
 }
 
@@ -279,15 +292,14 @@ void Daemon::pump() {
   }
 }
 
-bool Daemon::on_stopped_javascript(void* data) {
-  auto* const self = static_cast<Daemon*>(data);
-  if (!self->watchdog_.take_interrupted()) return false;
-  self->server_->interrupted();
-  return true;
-}
+bool Daemon::on_stopped_javascript(void* data) { return static_cast<Daemon*>(data)->watchdog_.take_interrupted(); }
 
-// JavaScript may also have been stopped in a callback that was none of ours.
-void Daemon::recover() { on_stopped_javascript(this); }
+// In the middle of JavaScript, which holds none of our locks: requests end before anything else can happen to them.
+void Daemon::on_interrupt(void* data) {
+  fastcgi::Server* const server = static_cast<Daemon*>(data)->server_.get();
+  server->interrupted();
+  server->flush_blocking(kFlushTime);
+}
 
 void Daemon::stop_loop() {
   if (!std::exchange(running_, false)) return;

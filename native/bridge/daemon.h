@@ -51,11 +51,11 @@ class Daemon {
   static void on_tick(uv_timer_t* handle);
   static void on_mail(void* data);
   static bool on_stopped_javascript(void* data);
+  static void on_interrupt(void* data);
   static void on_cleanup(napi_async_cleanup_hook_handle cleanup, void* data);
   bool start_loop(std::string* error);
-  void start_watchdog();
+  void start_watchdog(bool survives);
   void pump();
-  void recover();
   void stop_loop();
   void handle_closed();
   fastcgi::Server* server(Info info);

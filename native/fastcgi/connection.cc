@@ -40,7 +40,10 @@ void Connection::open(int fd, bool trusted) {
   fd_ = fd;
   trusted_ = trusted;
   phase_ = Phase::kIdle;
-  blocked_ = paused_ = input_ended_ = shut_ = close_when_sent_ = false;
+  blocked_ = paused_ = input_ended_ = shut_ = close_when_sent_ = lingering_ = false;
+  extended_ = false;
+  stdin_ended_ = true;
+  linger_ticks_ = 0;
   id_ = 0;
   tunnel_ = Tunnel::kNone;
   params_.clear();
@@ -121,6 +124,11 @@ void Connection::read() {
 // ---- records ----
 
 bool Connection::on_piece(const wire::Header& header, std::string_view bytes, bool last) {
+  if (phase_ == Phase::kIdle && header.type == Type::kStdin && header.length == 0) stdin_ended_ = true;
+  if (lingering_) {
+    if (stdin_ended_) close();
+    return fd_ >= 0;
+  }
   if (header.type == Type::kStdin) {
     if (header.id != id_ || (phase_ != Phase::kServing && phase_ != Phase::kFirstStdin)) return true;  // late
     return header.length == 0 ? on_stdin_end() : on_stdin(bytes);
@@ -358,7 +366,7 @@ void Connection::give_up(const exchange::Failure& failure) {
 }
 
 void Connection::drain() {
-  if (fd_ >= 0 && !shut_ && idle()) shut_down();
+  if (fd_ >= 0 && !shut_ && !lingering_ && idle()) shut_down();
 }
 
 }  // namespace nwsgi::fastcgi

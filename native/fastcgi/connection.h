@@ -44,6 +44,8 @@ class Connection final : public exchange::Sink {
   void pump();
   // The worker takes no further requests: an idle connection says so, a busy one after its request.
   void drain();
+  // About once a second: ends a linger that takes too long.
+  void tick();
   // The request in progress, if any, ends as a failure.
   void fail(const exchange::Failure& failure);
   // The same at once, and the application is told that nobody waits for it any more.
@@ -94,11 +96,13 @@ class Connection final : public exchange::Sink {
   void release_exchange();
   void flush();
   void shut_down();
+  void linger();
   void update_interest();
 
   Server* const server_;
   int fd_ = -1;
   uint32_t interest_ = 0;
+  uint32_t linger_ticks_ = 0;
   Phase phase_ = Phase::kIdle;
   bool trusted_ = false;
 
@@ -108,6 +112,7 @@ class Connection final : public exchange::Sink {
   bool input_ended_ = false;      // the peer sends nothing more
   bool shut_ = false;             // we have said that nothing more is begun
   bool close_when_sent_ = false;
+  bool lingering_ = false;        // closes when the peer has sent the rest of its request
 
   // The request's state.
   uint16_t id_ = 0;

@@ -14,6 +14,10 @@ using exchange::End;
 using exchange::OutputItem;
 using wire::Type;
 
+namespace {
+constexpr uint32_t kMostLingerTicks = 30;
+}
+
 void Connection::pump() {
   if (fd_ < 0) return;
   take_output();
@@ -31,9 +35,8 @@ void Connection::take_output() {
       add_plain(&item);
     }
   }
-  if (!exchange_) return;
-  if (work.end != End::kOpen) conclude(work.end);
-  // In a tunnel the client may go on when the application has closed its side.
+  if (exchange_ && work.end != End::kOpen) conclude(work.end);
+  // Also of a tunnel whose application has closed its side.
   if (exchange_ && work.body_wanted) want_body();
 }
 
@@ -221,16 +224,25 @@ void Connection::flush() {
         server_->mark(this);
         break;
       case OutputQueue::Result::kBadFile:
-        server_->log(exchange::kLogError,
-                     "NWSGI4233 a response is broken off so that the client notices: its file became shorter, or cannot be read");
-        return gone(AbortReason::kServerFault);
+        queue_.clear();
+        if (exchange_) {
+          break_off("its file became shorter, or cannot be read");
+        } else {  // the application has handed over the rest already
+          queue_.records()->append(wire::kHeaderSize, '\0');
+          close_when_sent_ = input_ended_ = true;
+        }
+        return flush();
       case OutputQueue::Result::kBroken:
         return gone(AbortReason::kClientGone);
     }
   }
   if (queue_.empty() && phase_ == Phase::kIdle) {
-    if (close_when_sent_) return close();
-    if (server_->draining() && !shut_) return shut_down();
+    if (close_when_sent_) {
+      if (extended_ || stdin_ended_ || input_ended_) return close();
+      linger();
+    } else if (server_->draining() && !shut_) {
+      return shut_down();
+    }
   }
   update_interest();
 }
@@ -238,9 +250,21 @@ void Connection::flush() {
 // Says that nothing that comes from now on is ever begun, and reads nothing more: a request that is sent in spite of it is
 // known as unread to its sender when the connection ends.
 void Connection::shut_down() {
+  if (!extended_ && !stdin_ended_) return linger();
   shut_ = true;
   ::shutdown(fd_, SHUT_WR);
   update_interest();
+}
+
+// Servers send the whole request, whatever has been answered meanwhile, and take a connection that is closed before for an
+// error; some of them send its end by itself.
+void Connection::linger() {
+  if (!std::exchange(lingering_, true)) ::shutdown(fd_, SHUT_WR);
+  update_interest();
+}
+
+void Connection::tick() {
+  if (lingering_ && ++linger_ticks_ > kMostLingerTicks) close();
 }
 
 void Connection::update_interest() {

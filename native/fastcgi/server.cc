@@ -241,6 +241,7 @@ void Server::flush() {
 
 void Server::tick() {
   slot_.reconcile();
+  for (const auto& connection : connections_) connection->tick();
   if (out_of_descriptors_) resume_listening();
 }
 

@@ -3,16 +3,22 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <ostream>
 #include <sstream>
+#include <thread>
 
 #include "fastcgi/log_line.h"
 
 namespace nwsgi::fastcgi {
 
 namespace {
+
+// Whatever lets go of the loop within this time is spared.
+constexpr std::chrono::milliseconds kGrace{100};
 
 // v8::Isolate's functions as they are called: methods get the object as first argument.
 struct V8Functions {
@@ -61,12 +67,15 @@ std::string stack_of(void* isolate) {
 
 }  // namespace
 
-bool Watchdog::start(exchange::ScoreboardWorker* worker, std::string* error) {
+bool Watchdog::start(exchange::ScoreboardWorker* worker, bool survives, GiveUp give_up, void* data, std::string* error) {
   if (v8_functions() == nullptr) {
     *error = "this Node has no way to interrupt JavaScript from outside";
     return false;
   }
   worker_ = worker;
+  survives_ = survives;
+  give_up_ = give_up;
+  give_up_data_ = data;
   isolate_ = v8_functions()->current();
 
   sigset_t all;
@@ -106,6 +115,8 @@ void Watchdog::run() {
 
 void Watchdog::request() {
   asked_at_ = turns_.load();
+  std::this_thread::sleep_for(kGrace);
+  if (turns_.load() != asked_at_.load()) return;
   std::lock_guard lock(mutex_);
   if (isolate_ != nullptr) v8_functions()->request_interrupt(isolate_, on_interrupt, this);
 }
@@ -118,6 +129,9 @@ void Watchdog::on_interrupt(void* isolate, void* data) {
   write_log(exchange::kLogError,
             "NWSGI4235 JavaScript did not let go of the event loop and was interrupted; look for an endless loop, or for work "
             "that belongs in a worker thread. It was here:\n" + stack_of(isolate));
+  // V8 may drop continuations of any request together with what it stops.
+  self->give_up_(self->give_up_data_);
+  if (!self->survives_) ::_exit(EXIT_FAILURE);
   self->interrupted_ = true;
   v8_functions()->terminate(isolate);
 }

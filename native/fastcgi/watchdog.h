@@ -18,8 +18,13 @@ namespace nwsgi::fastcgi {
 
 class Watchdog {
  public:
+  // What is done for the requests in progress; called in the middle of JavaScript. Whatever it has to say has to be sent.
+  using GiveUp = void (*)(void* data);
+  // `survives`: Node was started with kNoAsyncHooksChecks. Without it Node would end the process after an interruption,
+  // because the stopped JavaScript did not take its ids from the stack of async_hooks; then we do that ourselves.
   // False with a message when this Node has none of the functions; nothing is watched then.
-  bool start(exchange::ScoreboardWorker* worker, std::string* error);
+  bool start(exchange::ScoreboardWorker* worker, bool survives, GiveUp give_up, void* data, std::string* error);
+  static constexpr const char* kNoAsyncHooksChecks = "--no-force-async-hooks-checks";
   // V8 is about to end.
   void stop();
 
@@ -34,6 +39,9 @@ class Watchdog {
   static void on_interrupt(void* isolate, void* data);
 
   exchange::ScoreboardWorker* worker_ = nullptr;
+  bool survives_ = false;
+  GiveUp give_up_ = nullptr;
+  void* give_up_data_ = nullptr;
   std::mutex mutex_;
   void* isolate_ = nullptr;  // guarded by mutex_ for other threads
   std::atomic<uint64_t> turns_{0};

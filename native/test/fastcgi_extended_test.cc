@@ -401,6 +401,9 @@ TEST_CASE("a tunnel carries bytes both ways until both sides have closed") {
   records = peer.receive();
   REQUIRE(types(records) == kinds({Type::kStdout}));
   CHECK(records[0].content.empty());
+  // The client may go on, and is asked to.
+  CHECK(exchange->read_body_on_loop(100).status == ReadStatus::kPending);
+  CHECK(types(peer.receive()) == kinds({Type::kWantBody}));
   bytes.clear();
   wire::append_stream(&bytes, Type::kStdin, 1, "more");
   wire::append_record(&bytes, Type::kStdin, 1, {});

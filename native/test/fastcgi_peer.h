@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -117,7 +118,11 @@ class Peer {
     std::vector<Received> records;
     while (bytes_.size() >= wire::kHeaderSize) {
       Received record;
-      REQUIRE(wire::get_header(bytes_.data(), &record.header));
+      if (!wire::get_header(bytes_.data(), &record.header)) {
+        broken = true;
+        bytes_.clear();
+        break;
+      }
       if (bytes_.size() < record.header.size()) break;
       record.content = bytes_.substr(wire::kHeaderSize, record.header.length);
       bytes_.erase(0, record.header.size());
@@ -154,6 +159,7 @@ class Peer {
 
   std::vector<int> descriptors;
   size_t waiting = 0;  // envelopes that came while the socket was full
+  bool broken = false;  // bytes came that are no record
   bool ended = false;
   bool reset = false;
 

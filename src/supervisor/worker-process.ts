@@ -27,6 +27,8 @@ import type { Scoreboard } from './scoreboard.js';
 const STOP_MARGIN = 1_000;
 /** What a dead process has written is in the pipes already; processes that it started may keep them open for ever. */
 const LAST_OUTPUT = 200;
+/** Node would end a worker whose JavaScript was interrupted: see Watchdog in native/fastcgi/watchdog.h. */
+const SURVIVES_INTERRUPTION = '--no-force-async-hooks-checks';
 /** V8's words, in all versions of Node. */
 const HEAP_EXHAUSTED = /JavaScript heap out of memory|^FATAL ERROR: .*(?:heap limit|Allocation failed)/;
 
@@ -162,7 +164,7 @@ export class WorkerProcess {
     // The arguments after the script are for those who look at the list of processes.
     const names = [`group=${config.name}`, `application-group=${this.applicationGroup}`];
     try {
-      return spawn(config.node, [...limit, ...config.nodeOptions, main, ...names], {
+      return spawn(config.node, [SURVIVES_INTERRUPTION, ...limit, ...config.nodeOptions, main, ...names], {
         cwd: config.home === '' ? undefined : config.home,
         env: { ...process.env, ...config.env },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc', scoreboardFd, ...config.listen.map(({ fd }) => fd)],
