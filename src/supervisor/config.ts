@@ -110,6 +110,10 @@ const NUMBERS: Record<NumberField, readonly [fallback: number, least: number, mo
 };
 
 const TEXTS = { name: '', serverSoftware: '', gatewayDirectory: '', bridge: '', node: '', home: '', displayName: '', errorLog: '' } as const;
+/** Timers of Node take less than 2^31 milliseconds, and some of these are added. Eleven days are for ever here. */
+const TIMERS = ['startupTimeout', 'gracefulTimeout', 'evictionTimeout', 'shutdownTimeout'] as const;
+const LONGEST_TIMER = 1_000_000_000;
+
 const TYPES: readonly PreloadedScript['type'][] = ['auto', 'wsgi', 'node', 'fetch'];
 const ABSOLUTE = ['gatewayDirectory', 'bridge', 'node'] as const;
 
@@ -131,6 +135,7 @@ export function completeConfig(given: unknown): SupervisorConfig {
     }
     config[name as NumberField] = value;
   }
+  for (const name of TIMERS) config[name] = Math.min(config[name] as number, LONGEST_TIMER);
   for (const [name, fallback] of Object.entries(TEXTS)) config[name as keyof typeof TEXTS] = text(source[name] ?? fallback, name);
   for (const name of ABSOLUTE) {
     if (!String(config[name]).startsWith('/')) throw new ConfigError(`${name} is to be an absolute path, not ${JSON.stringify(config[name])}`);

@@ -2,6 +2,8 @@
 import type { PreloadedScript } from './messages.js';
 import { ageOf, stampOf } from './stamp.js';
 
+/** More than any application has; what comes in is the application's word. */
+const MOST = 1_000;
 /** A file this young may still be being written. */
 const SETTLED = 100;
 
@@ -27,7 +29,7 @@ export class Scripts {
 
   /** `stamp` was taken before the file was read. Nothing happens when the script is known. */
   add(script: PreloadedScript, stamp: string): void {
-    if (!this.#scripts.has(script.script)) this.#scripts.set(script.script, { ...script, stamp, seen: '' });
+    if (!this.#scripts.has(script.script) && this.#scripts.size < MOST) this.#scripts.set(script.script, { ...script, stamp, seen: '' });
   }
 
   preloads(): PreloadedScript[] {

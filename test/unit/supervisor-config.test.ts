@@ -23,6 +23,13 @@ describe('a configuration', () => {
     expect(completeConfig({ ...least, processes: 9, minProcesses: 2, maxProcesses: 8 })).toMatchObject({ processes: 8 });
   });
 
+  it('has no time that a timer of Node would take for none', () => {
+    const config = completeConfig({ ...least, gracefulTimeout: 2 ** 40, shutdownTimeout: 2 ** 40, startupTimeout: 2 ** 40, restartInterval: 2 ** 40 });
+    expect(config.gracefulTimeout + config.shutdownTimeout).toBeLessThan(2 ** 31);
+    expect(config.startupTimeout).toBeLessThan(2 ** 31);
+    expect(config.restartInterval).toBe(2 ** 40);
+  });
+
   it('completes what is served without httpd', () => {
     const config = completeConfig({ ...least, helloFd: -1, listen, script });
     expect(config.script).toEqual({ path: '/a.mjs', callable: 'application', type: 'auto', mount: '', errorPage: 'production', reloading: true });
