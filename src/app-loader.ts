@@ -5,6 +5,7 @@ import { codeOf, logText, NwsgiError, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { placeOf } from './exchange.js';
 import { FetchKind } from './fetch/application.js';
+import { prepareForScript } from './fetch/globals.js';
 import { importScript } from './import-script.js';
 import type { ImportedScript } from './import-script.js';
 import { LogLevel } from './native.js';
@@ -121,14 +122,15 @@ export class AppLoader {
     if (type !== 'wsgi') await this.#nodeScripts.begin(script);
     try {
       this.#enter(script, wishes);
-      return await this.#run(script, type);
+      return await this.#run(script, { type, callable });
     } catch (error) {
       return { failure: this.#failure(script, error) };
     }
   }
 
-  async #run(script: string, type: Target['type']): Promise<ImportedScript> {
-    const running = importScript(script, type !== 'wsgi');
+  async #run(script: string, target: Pick<Target, 'type' | 'callable'>): Promise<ImportedScript> {
+    const { type } = target;
+    const running = importScript(script, type !== 'wsgi', (source) => prepareForScript(source, target));
     if (type === 'wsgi' || type === 'fetch') return running;
     const listens = this.#nodeScripts.listensFor(script, REST_OF_IMPORT);
     const first = await Promise.race([running, listens]);

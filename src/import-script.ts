@@ -15,9 +15,13 @@ export interface ImportedScript {
 
 type Exports = Record<string, unknown>;
 
-/** `asMain`: CommonJS runs as the program, so that `require.main === module` holds in it. ES modules see process.argv[1]. */
-export async function importScript(script: string, asMain: boolean): Promise<ImportedScript> {
+/**
+ * `asMain`: CommonJS runs as the program, so that `require.main === module` holds in it. ES modules see process.argv[1].
+ * `prepare` gets the text before that.
+ */
+export async function importScript(script: string, asMain: boolean, prepare: (source: string) => void): Promise<ImportedScript> {
   const source = await readFile(script, 'utf8');
+  prepare(source);
   try {
     const format = formatOf(script, source);
     prepareHooks(script, source, format);

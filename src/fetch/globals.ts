@@ -1,9 +1,10 @@
 /**
  * The platform's Request constructor and fetch() accept the gateway's requests; its Response does not make streams that
- * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before the
- * first application is loaded.
+ * nobody reads. All are replaced by proxies of themselves, which applications cannot tell from what they were, before an
+ * application that may use them is loaded.
  */
 import { createRequire } from 'node:module';
+import type { Target } from '../record.js';
 import { prepareHeaders } from './headers.js';
 import { installRequests, platformRequest } from './request.js';
 import { wrapResponse } from './response.js';
@@ -70,22 +71,45 @@ function addMissing(name: string, find: () => unknown): void {
 
 const load = createRequire(import.meta.url);
 
-let installed = false;
+/**
+ * The names are values that come into being when anybody looks, be it at the property's descriptor: with Node 22 and newer.
+ * All of the platform's fetch comes with them, 12 MiB that most applications never need.
+ */
+const MADE_BY_A_LOOK = Number.parseInt(process.versions.node, 10) > 20;
+const MENTIONS_FETCH = /\bfetch\b/;
+const MENTIONS_LISTEN = /\blisten\s*\(/;
 
-/** To be called before any application is loaded: some keep the constructor that they find. */
+let prepared = false;
+let replaced = false;
+
+/** To be called before any application is loaded. */
 export function prepareGlobals(): void {
-  if (installed) return;
-  installed = true;
-  replaceLater('Headers', prepareHeaders);
-  replaceLater('Request', wrapRequest);
-  replaceLater('Response', wrapResponse);
-  replaceLater('fetch', wrapFetch);
+  if (prepared) return;
+  prepared = true;
   addMissing('crypto', () => (load('node:crypto') as { webcrypto: unknown }).webcrypto);
   addMissing('File', () => (load('node:buffer') as { File: unknown }).File);
+  if (!MADE_BY_A_LOOK) replaceNames();
+}
+
+/** To be called before a script runs that may have a handler: some keep the constructors that they find. */
+export function prepareForScript(source: string, { type, callable }: Pick<Target, 'type' | 'callable'>): void {
+  if (type === 'wsgi' || type === 'node') return;
+  const another = MENTIONS_LISTEN.test(source) || source.includes(callable);
+  if (type === 'fetch' || !another || MENTIONS_FETCH.test(source)) replaceNames();
 }
 
 /** To be called before the first request. */
 export function prepareRequests(): void {
   prepareGlobals();
+  replaceNames();
   installRequests(Request);
+}
+
+function replaceNames(): void {
+  if (replaced) return;
+  replaced = true;
+  replaceLater('Headers', prepareHeaders);
+  replaceLater('Request', wrapRequest);
+  replaceLater('Response', wrapResponse);
+  replaceLater('fetch', wrapFetch);
 }

@@ -1,6 +1,6 @@
 /** Packs the head of a Response for the bridge: "HTTP/1.1 200 OK\nname:value\n". */
-import { STATUS_CODES } from 'node:http';
 import { NwsgiTypeError, Problem } from '../errors.js';
+import { http } from '../http-module.js';
 import { entriesOf } from './headers.js';
 import { show } from '../show.js';
 
@@ -34,7 +34,7 @@ function checkName(name: string): void {
 function statusLine({ status, statusText, type }: Response): string {
   if (type === 'error') throw cannotSend('the Response is Response.error(), which stands for a failed fetch and cannot be sent');
   if (!Number.isInteger(status) || status < 200 || status > 999) throw cannotSend(`the Response has the status ${show(status)}; it must be from 200 to 999`);
-  if (statusText === '' || statusText === undefined) return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\n`;
+  if (statusText === '' || statusText === undefined) return `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? 'Unknown'}\n`;
   if (typeof statusText !== 'string' || BAD_TEXT.test(statusText)) throw cannotSend(`the status text ${show(statusText)} of the Response has characters that HTTP forbids`);
   return `HTTP/1.1 ${status} ${statusText}\n`;
 }

@@ -1,11 +1,12 @@
 /** Node applications: servers that were taken over at listen(), and handlers (req, res). */
-import http from 'node:http';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Http2Server } from 'node:http2';
 import type { Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Application, Incoming } from '../application.js';
 import type { Exchange } from '../exchange.js';
 import { NwsgiError, Problem } from '../errors.js';
+import { http } from '../http-module.js';
 import { RequestHead } from '../request-head.js';
 import { NodeExchange } from './exchange.js';
 import { Http2Gateway, isForHttp1 } from './http2.js';
@@ -39,7 +40,7 @@ export class NodeKind implements Application {
       exchange.release();
       return undefined;
     }
-    const server = listener.server as http.Server;
+    const server = listener.server as HttpServer;
     const connect = (socket: Duplex): boolean => this.#listeners.connect(server, socket);
     if (listener.protocol === 'http2' && !isForHttp1(server, exchange.request.protocol)) this.#gatewayOf(server).begin(exchange);
     else if (wantsUpgrade(exchange, server)) upgrade(exchange, server, connect);
@@ -58,6 +59,6 @@ export class NodeKind implements Application {
 }
 
 /** A server for a handler that the script exports: it never listens, and is given to {@link NodeKind} as a Listener. */
-export function serverFor(handler: (req: http.IncomingMessage, res: http.ServerResponse) => unknown): http.Server {
+export function serverFor(handler: (req: IncomingMessage, res: ServerResponse) => unknown): HttpServer {
   return http.createServer((req, res) => handler(req, res));
 }

@@ -1,7 +1,7 @@
 /** One request on its way through a session of node:http2: the exchange at one end, a stream of the client at the other. */
-import { STATUS_CODES } from 'node:http';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { Flow } from '../exchange.js';
+import { http } from '../http-module.js';
 import { ReadEnd, ReadPending } from '../native.js';
 import type { RequestHead } from '../request-head.js';
 import { countStreamed } from '../streamed-memory.js';
@@ -184,7 +184,7 @@ function trailersOf(exchange: NodeExchange): OutgoingHttpHeaders {
 /** Status and headers for the bridge; `raw` has them in their order, names and values in turn. */
 function packed(headers: IncomingHttpHeaders, raw: unknown): string {
   const status = Number(headers[':status']);
-  return `${status} ${STATUS_CODES[status] ?? 'Unknown'}\n${linesOf(headers, raw)}`;
+  return `${status} ${http.STATUS_CODES[status] ?? 'Unknown'}\n${linesOf(headers, raw)}`;
 }
 
 function linesOf(headers: IncomingHttpHeaders, raw: unknown): string {

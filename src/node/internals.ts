@@ -2,7 +2,7 @@
  * What Node keeps under symbols of its own and a server in front of its classes has to know. Found by description once;
  * all of them exist in Node 18 to 24, and what a version lacks has no effect there.
  */
-import http from 'node:http';
+import { http } from '../http-module.js';
 
 function symbolOf(object: object, description: string): symbol {
   for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at) as object | null) {

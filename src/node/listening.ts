@@ -2,12 +2,12 @@
  * Takes over the servers of applications when they listen: no port is opened. They get a handle that Node's own code
  * works with, so that argument checks, look-ups, events, address(), ref() and close() stay Node's.
  */
-import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { logText, Problem } from '../errors.js';
+import { http } from '../http-module.js';
 import { LogLevel } from '../native.js';
 import type { NativeBridge } from '../native.js';
 import { addConnection, destroyConnections, noConnections, removeConnection } from './connections.js';

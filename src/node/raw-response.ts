@@ -2,7 +2,7 @@
  * Understands the bytes that an application writes to the socket of an 'upgrade' event: first the head of a response,
  * then, unless that says 101, a body framed by its length, by chunks, or by the end.
  */
-import { STATUS_CODES } from 'node:http';
+import { http } from '../http-module.js';
 
 export interface RawHead {
   readonly status: number;
@@ -31,7 +31,7 @@ export function parseRawHead(text: string): RawHead | undefined {
   const match = STATUS_LINE.exec(first);
   if (match === null) return undefined;
   const status = Number(match[1]);
-  let packed = `${status} ${(match[2] ?? '').replace(CONTROLS, '') || STATUS_CODES[status] || 'Unknown'}\n`;
+  let packed = `${status} ${(match[2] ?? '').replace(CONTROLS, '') || http.STATUS_CODES[status] || 'Unknown'}\n`;
   let framing: BodyFraming = 'close';
   for (const line of lines) {
     const colon = line.indexOf(':');

@@ -3,9 +3,9 @@
  * order of Node's own server (lib/_http_server.js: parserOnIncoming, resOnFinish, socketOnClose).
  */
 import diagnostics from 'node:diagnostics_channel';
-import http from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
+import { http } from '../http-module.js';
 import type { RequestHead } from '../request-head.js';
 import type { NodeExchange } from './exchange.js';
 import { kDetachAbortSignal, kUniqueHeaders, requestClass, responseClass } from './internals.js';

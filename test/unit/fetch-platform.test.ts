@@ -1,10 +1,10 @@
 /** The globals that the gateway wraps behave as the platform's own: each observation is made with both and compared. */
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { prepareGlobals } from '../../src/fetch/globals.js';
+import { prepareRequests } from '../../src/fetch/globals.js';
 
 const platform = { Response, Request, fetch };
-prepareGlobals();
+prepareRequests();
 const wrapped = { Response, Request, fetch };
 
 type Platform = typeof platform;

@@ -1,6 +1,6 @@
 /** The answer where there is none of an application; in httpd it would be an ErrorDocument. */
-import { STATUS_CODES } from 'node:http';
 import type { ServerResponse } from 'node:http';
+import { http } from '../../http-module.js';
 
 export interface ErrorPage {
   /** Packed, as for NativeBridge.head. */
@@ -13,7 +13,7 @@ export interface ErrorPage {
 
 /** `retryAfter` in seconds; 0 for none. */
 export function errorPage(status: number, retryAfter: number, isHead: boolean): ErrorPage {
-  const reason = STATUS_CODES[status] ?? 'Error';
+  const reason = http.STATUS_CODES[status] ?? 'Error';
   const body = `<!DOCTYPE html>\n<html><head><title>${status} ${reason}</title></head>\n<body><h1>${reason}</h1></body></html>\n`;
   const fields: [string, string][] = [['Content-Type', 'text/html; charset=utf-8'], ['Content-Length', String(body.length)]];
   if (retryAfter > 0) fields.push(['Retry-After', String(retryAfter)]);

@@ -6,9 +6,9 @@
  */
 import { openSync, closeSync, createReadStream, fstatSync, readFileSync } from 'node:fs';
 import type { ReadStream } from 'node:fs';
-import { ServerResponse } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { http } from '../../http-module.js';
 import { Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../../native.js';
 import { headText, parseHead, parseLines } from './head.js';
 
@@ -303,7 +303,7 @@ export class HttpRequest {
   /** For a client that asked for another protocol and gets an ordinary answer, one is made. */
   #response(): ServerResponse {
     if (this.#res !== undefined) return this.#res;
-    const res = new ServerResponse(this.req);
+    const res = new http.ServerResponse(this.req);
     res.shouldKeepAlive = false;
     res.assignSocket(this.#socket);
     res.on('finish', () => this.#socket.destroySoon());

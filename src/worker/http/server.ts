@@ -6,11 +6,11 @@
  * methods that matter as its own.
  */
 import { EventEmitter } from 'node:events';
-import http from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import net from 'node:net';
 import type { Socket } from 'node:net';
 import { writeLog } from '../../daemon-log.js';
+import { http } from '../../http-module.js';
 import { Event, LogLevel, OVER } from '../../native.js';
 import type { RequestSource } from '../departure.js';
 import { errorPage } from './error-page.js';
