@@ -7,7 +7,7 @@ export const HELLO_MAGIC = 0x4e574831;
 /** In place of a slot: any worker of the group. */
 export const ANY_SLOT = 0xffffffff;
 const REQUEST_HEAD = 20;
-const LONGEST_NAME = 256;
+const LONGEST_NAME = 4096;
 const LONGEST_BLOB = 64 * 1024;
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 

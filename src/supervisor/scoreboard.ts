@@ -109,7 +109,9 @@ export class Scoreboard {
   // ---- pools ----
 
   /** The entry of an application group, made if need be; -1 when the table is full. Indexes never change their meaning. */
-  openPool(name: Buffer, threads: number, queueLimit: number): number {
+  openPool(fullName: Buffer, threads: number, queueLimit: number): number {
+    // As children do when they look for it.
+    const name = fullName.subarray(0, Pool.nameSize);
     const used = this.#get(Header.usedPools);
     for (let index = 0; index < used; index++) {
       if (this.poolName(index).equals(name)) {
@@ -117,7 +119,7 @@ export class Scoreboard {
         return index;
       }
     }
-    if (used >= this.poolSlots || name.length > Pool.nameSize) return -1;
+    if (used >= this.poolSlots) return -1;
     const at = this.#poolAt(used);
     this.#bytes.set(name, at + Pool.name);
     this.#set(at + Pool.nameLength, name.length);

@@ -18,7 +18,7 @@ import { Code } from './problems.js';
 import { MemoryKills } from './process-usage.js';
 import { stopping, tableFull } from './refusals.js';
 import type { ReloadOutcome } from './rolling.js';
-import { Scoreboard } from './scoreboard.js';
+import { Pool as PoolEntry, Scoreboard } from './scoreboard.js';
 import type { SharedMemory } from './scoreboard.js';
 import { LOOKS, Surveillance } from './surveillance.js';
 import type { WorkerSurroundings } from './worker-process.js';
@@ -58,6 +58,9 @@ interface SupervisorBridge extends SharedMemory {
   redirectOutput(file: string): void;
   receiveOutput(fd: number): boolean;
 }
+
+/** Longer names are told apart by so much of them, as in the scoreboard. */
+const LONGEST_NAME = PoolEntry.nameSize;
 
 interface Group {
   pool: Pool;
@@ -139,7 +142,7 @@ class ProcessGroup implements Supervisor {
 
   /** The pool of an application group, made if need be; undefined when there is no room for another one. */
   #group(name: Buffer, preload: PreloadedScript[]): Group | undefined {
-    const key = name.toString('latin1');
+    const key = name.toString('latin1', 0, LONGEST_NAME);
     const known = this.#groups.get(key);
     if (known !== undefined) return known;
     const { threads, queueLimit } = this.#config;

@@ -117,14 +117,20 @@ describe('an event loop that stands still', () => {
     expect(await pid('/timeout/pid')).not.toBe(first);
   });
 
-  it('without a time-out is killed after deadlock-timeout, and says where it was', async () => {
+  it('without a time-out is interrupted after deadlock-timeout, says where it was, and is replaced', async () => {
     const first = await pid('/deadlock/pid');
     const since = server.mark();
-    const response = await server.get('/deadlock/pid?wait=30000');
-    expect(response.status).toBe(504);
+    expect((await server.get('/deadlock/pid?wait=30000')).status).toBe(503);
     await server.expectLog(/NWSGI4214 .*deadlock-timeout/, { since });
     await server.expectLog(/\bwaits\b/, { since });
-    await server.expectLog(/NWSGI4210 .*interrupted: its event loop stood still/, { since });
+    await another('/deadlock/pid', first);
+  });
+
+  it('without a time-out in native code is killed: 504', async () => {
+    const first = await pid('/deadlock/pid');
+    const since = server.mark();
+    expect((await server.get('/deadlock/pid?compute=1000000000')).status).toBe(504);
+    await server.expectLog(/NWSGI4210 .*was killed: its event loop stood still for \d/, { since });
     expect(await pid('/deadlock/pid')).not.toBe(first);
   });
 });
