@@ -228,8 +228,10 @@ void Supervisor::retire() {
   if (pid_ <= 0) forget(this);
 }
 
-void Supervisor::signal(int number) const {
-  if (pid_ > 0) ::kill(pid_, number);
+void Supervisor::signal(int number) {
+  if (pid_ <= 0 || ::kill(pid_, number) == 0) return;
+  // httpd -X: the only process has given its own privileges up.
+  if (errno == EPERM) close_all({&lifeline_[1]});
 }
 
 bool Supervisor::reap() {

@@ -56,7 +56,7 @@ class Supervisor {
   void retire();
 
   // The end of httpd: signal, then reap() until it is true or the time is over, then kill_all().
-  void signal(int number) const;
+  void signal(int number);
   bool reap();
   void kill_all();
   // Takes the socket out of the file system.

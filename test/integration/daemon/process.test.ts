@@ -440,7 +440,10 @@ describe('process groups in a restart', () => {
 });
 
 describeEachMpm('the end of httpd', (mpm) => {
-  it.each(['SIGTERM', 'SIGWINCH'] as const)('by %s ends all processes of its groups first', async (name) => {
+  it.each([
+    ['SIGTERM', /process group 'one': it stops at once/],
+    ['SIGWINCH', /process group 'one': it stops; requests may go on/],
+  ] as const)('by %s ends all processes of its groups first', async (name, how) => {
     await withServer(withGroups({ one: 'processes=2', two: '' }, { mpm }), async (s) => {
       await who(s, 'one');
       await who(s, 'two');
@@ -452,6 +455,8 @@ describeEachMpm('the end of httpd', (mpm) => {
       expect(performance.now() - begin).toBeLessThan(6000);
       expect(all.filter((pid) => processInfo(pid) !== undefined)).toEqual([]);
       expect(s.log()).not.toMatch(/NWSGI4051|NWSGI4052/);
+      // Of httpd's own making: a prefork parent that has stopped gracefully believes that it was told to stop at once.
+      if (mpm !== 'prefork') expect(s.log()).toMatch(how);
     });
   });
 });
