@@ -103,7 +103,7 @@ describe('new code', () => {
     ['ends its process', 'process.exit(4);', /NWSGI3013 .*ended before it was ready \(exit code 4\).*The old version goes on serving/],
     ['never gets ready', "exports.delay = 'never';", /NWSGI3013 .*did not finish loading.*The old version goes on serving/],
   ])('that %s leaves the old workers serving, and is tried again when it changes', async (_, broken, line) => {
-    const s = await start(VERSION('1'), { processes: 2, startupTimeout: 700 });
+    const s = await start(VERSION('1'), { processes: 2, startupTimeout: 4_000 });
     await waitFor('both workers to serve', async () => new Set([(await s.hello()).answer.slot, (await s.hello()).answer.slot]).size === 2);
     const before = (await s.settled(2)).sort();
     s.write(broken);
