@@ -14,8 +14,8 @@ import { setUp, testPackages } from './lib/setup.mjs';
 import { bold, main, step } from './lib/steps.mjs';
 import { checkLayers, checkTypes, runDoctest, runVitest, summarise } from './lib/suites.mjs';
 
-const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'quick'];
-const knownSuites = [...defaultSuites, 'daemon', 'quick-daemon', 'soak', 'frameworks'];
+const defaultSuites = ['layers', 'types', 'native', 'unit', 'integration', 'daemon', 'quick', 'quick-daemon'];
+const knownSuites = [...defaultSuites, 'soak', 'frameworks'];
 
 function runSuite(suite, rest, environment) {
   if (suite === 'layers') return checkLayers();

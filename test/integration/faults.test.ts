@@ -140,7 +140,7 @@ describe('an application that ends again and again', () => {
   it('is started at once when its script changes during a pause', async () => {
     await withServer({ directives: (s) => `WSGIScriptAlias / ${s.writeApp('crashes.cjs', 'process.exit(1);')}` }, async (s) => {
       expect((await s.get('/')).status).toBe(500);
-      await s.expectLog(/crashes in a row; the next start is in 4(\.0)? s/, { milliseconds: 15_000 });
+      await s.expectLog(/(crashes|failures) in a row; the next start is in 4(\.0)? s/, { milliseconds: 15_000 });
       s.writeApp('crashes.cjs', "require('http').createServer((req, res) => res.end('repaired')).listen(80);");
       const begin = performance.now();
       await waitFor('the repaired application', async () => (await s.get('/')).text === 'repaired', 15_000, 50);
