@@ -67,6 +67,7 @@ bool idempotent(const request_rec* r) {
 DaemonLeg::Limits limits_of(const request_rec* r, const DaemonOptions& options) {
   DaemonLeg::Limits limits;
   limits.longest_line = static_cast<size_t>(std::max<int64_t>(options.header_buffer_size, 0));
+  limits.grace_has_ended = grace_has_ended;
   limits.stuck = options.socket_timeout > 0 ? milliseconds(options.socket_timeout) : milliseconds(apr_time_as_msec(r->server->timeout));
   return limits;
 }
@@ -196,6 +197,7 @@ DaemonCarrier::Step DaemonCarrier::pause(Waiting* waiting, const std::string& wh
 
 // kDone: connection_ is there, and claim_ with it.
 DaemonCarrier::Step DaemonCarrier::find_worker(Waiting* waiting) {
+  if (leg_.fail_at_end_of_grace()) return Step::kFailed;
   const uint32_t pool = scoreboard_.find_pool(application_group_);
   if (pool == Scoreboard::kNoPool) return say_hello(nullptr, waiting);
   switch (scoreboard_.claim(pool, &claim_)) {
@@ -236,6 +238,7 @@ DaemonCarrier::Step DaemonCarrier::wait_in_queue(uint32_t pool, Waiting* waiting
     if (result != ClaimResult::kBusy) break;
     const Clock::time_point now = Clock::now();
     if (waiting->wait(-1, 0, now) == Waiting::Result::kClientGone) step = Step::kClientGone;
+    else if (leg_.fail_at_end_of_grace()) step = Step::kFailed;
     else if (now >= deadline_) step = too_late(pool);
     if (step != Step::kAgain) {
       // The place that this request was woken for may be another's.
@@ -291,6 +294,10 @@ DaemonCarrier::Step DaemonCarrier::say_hello(const exchange::Claim* worker, Wait
     if (now >= last || (now >= deadline_ && !worker_starts())) break;
     status = hello.answer(waiting, std::min(last, now + kStartSlice));
     if (status == Hello::Status::kPending && supervisor_is_far_off()) return Step::kFailed;
+    if (status == Hello::Status::kPending && leg_.fail_at_end_of_grace()) {
+      drop_claim();
+      return Step::kFailed;
+    }
   }
   // The next supervisor finds whoever asks meanwhile in the queue of the socket.
   if (status != Hello::Status::kUnreachable || !hello.hung_up()) return take_answer(&hello, status);

@@ -34,6 +34,15 @@ size_t size_of(const iovec* parts, int count) {
   return size;
 }
 
+Failure server_stopping() {
+  Failure failure;
+  failure.status = 503;
+  failure.code = "NWSGI3007";
+  failure.message = "the server process is stopping";
+  failure.retry_after = 1;
+  return failure;
+}
+
 iovec part(const void* bytes, size_t size) { return {const_cast<void*>(bytes), size}; }
 
 }  // namespace
@@ -243,9 +252,19 @@ Work DaemonLeg::take_work() {
   return work;
 }
 
+// The server has lost its patience with a child that was to finish its requests first.
+bool DaemonLeg::fail_at_end_of_grace() {
+  if (limits_.grace_has_ended == nullptr || !limits_.grace_has_ended()) return false;
+  abort_on_server(exchange::AbortReason::kServerStopping);
+  connection_.reset();
+  fail(server_stopping());
+  return true;
+}
+
 Work DaemonLeg::poll_on_server() {
   flush();
   receive_now();
+  if (connected()) fail_at_end_of_grace();
   return take_work();
 }
 

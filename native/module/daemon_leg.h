@@ -27,6 +27,7 @@ class DaemonLeg final : public exchange::ServerLeg {
  public:
   struct Limits {
     size_t longest_line = 0;            // of a response's head; 0: none
+    bool (*grace_has_ended)() = nullptr;  // requests of this process have to end now
     std::chrono::milliseconds stuck{0};  // how long the worker may take nothing of what is sent to it; 0: for ever
   };
   // `pool` outlives the leg.
@@ -50,6 +51,8 @@ class DaemonLeg final : public exchange::ServerLeg {
   const exchange::Claim& worker() const { return worker_; }
   // Ends the request, or says more of why it has ended.
   void fail(exchange::Failure failure);
+  // Ends it because the child has no time left; false while it has.
+  bool fail_at_end_of_grace();
 
   bool has_body() const override { return has_body_; }
   size_t body_room_on_server() override;

@@ -217,8 +217,8 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
 void stop_child(apr_pool_t*, int graceful) noexcept try {
   child().stopping = true;
   ApplicationHost* host = child().host.load(std::memory_order_acquire);
-  if (host == nullptr) return;
-  host->begin_stop(graceful != 0);
+  if (host == nullptr && daemon_groups()->nelts == 0) return;
+  if (host != nullptr) host->begin_stop(graceful != 0);
   if (graceful != 0) call_when_grace_ends([] { stop_now(); });
 } catch (...) {
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace nwsgi::httpd_side {
@@ -23,6 +24,7 @@ void change_mask(int how) {
 }
 
 sem_t grace_ended;
+std::atomic<bool> grace_is_over{false};
 
 // The listener thread sends the signal to its own process, too, to wake the main thread.
 void note_sigterm(int, siginfo_t* info, void*) {
@@ -34,6 +36,7 @@ void note_sigterm(int, siginfo_t* info, void*) {
 void* wait_for_end_of_grace(void* stop) {
   while (::sem_wait(&grace_ended) != 0 && errno == EINTR) {
   }
+  grace_is_over.store(true, std::memory_order_relaxed);
   reinterpret_cast<void (*)()>(stop)();
   return nullptr;
 }
@@ -67,5 +70,7 @@ void call_when_grace_ends(void (*stop)()) {
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGTERM, &action, nullptr);
 }
+
+bool grace_has_ended() { return grace_is_over.load(std::memory_order_relaxed); }
 
 }  // namespace nwsgi::httpd_side

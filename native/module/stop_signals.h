@@ -34,4 +34,7 @@ class StopWindow {
 // Does nothing in prefork, whose handler ends the child anyway.
 void call_when_grace_ends(void (*stop)());
 
+// That has happened: requests that wait for a process group end themselves.
+bool grace_has_ended();
+
 }  // namespace nwsgi::httpd_side

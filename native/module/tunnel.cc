@@ -39,6 +39,7 @@ constexpr seconds kHalfCloseTime{30};
 constexpr seconds kStopTime{15};
 // How often a stop of the server is looked for.
 constexpr milliseconds kSlice{5000};
+constexpr milliseconds kStopSlice{1000};
 
 bool is_tls(conn_rec* c) {
   const auto ssl_is_https = APR_RETRIEVE_OPTIONAL_FN(ssl_is_https);
@@ -245,7 +246,8 @@ milliseconds Tunnel::patience() const {
   Clock::time_point until = Clock::now() + kSlice;
   if (pending_) until = std::min(until, pending_since_ + microseconds(r_->server->timeout));
   if (leave_at_ != Clock::time_point{}) until = std::min(until, leave_at_);
-  if (stop_at_ != Clock::time_point{}) until = std::min(until, stop_at_);
+  // While the child stops, its patience may end at any time.
+  if (stop_at_ != Clock::time_point{}) until = std::min({until, stop_at_, Clock::now() + kStopSlice});
   return std::chrono::ceil<milliseconds>(until - Clock::now());
 }
 

@@ -60,7 +60,7 @@ describe('a missing part', () => {
 describe('a broken part', () => {
   it.each<[string, (lib: string) => void, RegExp]>([
     daemon
-      ? ['a bridge that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_bridge.node'), 'not a library'), /NWSGI4250.*nwsgi_bridge\.node/]
+      ? ['a bridge that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_bridge.node'), 'not a library'), /NWSGI4201.*nwsgi_bridge\.node/]
       : ['a runtime that is no library', (lib: string) => writeFileSync(join(lib, 'nwsgi_runtime.so'), 'not a library'), /NWSGI1003/],
     ['a gateway that lacks a file', (lib: string) => rmSync(join(lib, 'dist/gateway.js')), /NWSGI(2002|4250).*gateway\.js/],
   ])('%s leads to 500 with the reason in the log, soon', async (_, change, reason) => {
