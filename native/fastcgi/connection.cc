@@ -366,7 +366,8 @@ void Connection::give_up(const exchange::Failure& failure) {
 }
 
 void Connection::drain() {
-  if (fd_ >= 0 && !shut_ && !lingering_ && idle()) shut_down();
+  if (fd_ < 0 || shut_ || lingering_ || !idle() || (is_spared() && server_->lame())) return;
+  shut_down();
 }
 
 }  // namespace nwsgi::fastcgi

@@ -34,6 +34,8 @@ class Connection final : public exchange::Sink {
   int fd() const { return fd_; }
   // Neither a request nor output that waits.
   bool idle() const { return phase_ == Phase::kIdle && queue_.empty(); }
+  // Idle, and the worker that drains waits for a last request on it.
+  bool is_spared() const { return !trusted_ && !shut_ && !lingering_; }
   bool serving() const { return phase_ == Phase::kServing; }
   bool is_tunnel() const { return tunnel_ != Tunnel::kNone; }
   bool has_unsent() const { return !queue_.empty(); }

@@ -24,6 +24,8 @@ namespace {
 constexpr uint64_t kWakeEvent = 1;
 constexpr uint64_t listener_event(int fd) { return static_cast<uint64_t>(fd) << 2 | 3; }
 
+constexpr std::chrono::seconds kLameTime{1};
+
 bool prepare(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
@@ -241,14 +243,17 @@ void Server::flush() {
 
 void Server::tick() {
   slot_.reconcile();
-  for (const auto& connection : connections_) connection->tick();
+  for (const auto& connection : connections_) {
+    connection->tick();
+    if (draining_) connection->drain();
+  }
   if (out_of_descriptors_) resume_listening();
 }
 
 // ---- ends ----
 
 void Server::drain() {
-  draining_ = true;
+  if (!std::exchange(draining_, true)) lame_until_ = std::chrono::steady_clock::now() + kLameTime;
   for (const auto& connection : connections_) connection->drain();
 }
 
@@ -272,8 +277,9 @@ void Server::interrupted() {
 }
 
 uint32_t Server::pending() const {
-  return static_cast<uint32_t>(std::count_if(connections_.begin(), connections_.end(), [](const auto& connection) {
-    return connection->is_open() && !connection->idle() && !connection->is_tunnel();
+  const bool lame = draining_ && this->lame();
+  return static_cast<uint32_t>(std::count_if(connections_.begin(), connections_.end(), [lame](const auto& connection) {
+    return connection->is_open() && (connection->idle() ? lame && connection->is_spared() : !connection->is_tunnel());
   }));
 }
 

@@ -7,6 +7,7 @@
 
 #include <sys/epoll.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,6 +49,9 @@ class Server {
   // Nothing that comes from now on is begun; what is in progress is finished.
   void drain();
   bool draining() const { return draining_; }
+  // A drain has just begun: idle connections of plain clients, which do not repeat a request that was lost on one, are still
+  // served.
+  bool lame() const { return std::chrono::steady_clock::now() < lame_until_; }
   // Requests in progress end as failures; connections on which one is just coming in are closed.
   void fail_all(const exchange::Failure& failure);
   // JavaScript was stopped in the middle: continuations of any request may be lost, so all of them end.
@@ -68,7 +72,7 @@ class Server {
   void wake();
 
   uint32_t connections() const { return open_; }
-  // Requests whose answer is not yet completely with the system; tunnels do not count.
+  // Requests whose answer is not yet completely with the system; tunnels do not count, those that may still come do.
   uint32_t pending() const;
   Slot& slot() { return slot_; }
 
@@ -114,6 +118,7 @@ class Server {
   std::vector<int> listeners_;
   uint32_t open_ = 0;
   bool draining_ = false;
+  std::chrono::steady_clock::time_point lame_until_;
   bool listening_paused_ = false;
   bool out_of_descriptors_ = false;
   std::unique_ptr<char[]> scratch_;
