@@ -97,15 +97,15 @@ describe.each(fronts)('behind $name', ({ name, speaks, available, duplex, start 
     await waitFor('the application to be told', async () => (await count()).state === 'stopped');
   });
 
-  // A front server that speaks FastCGI tells of a client that has left by closing its connection.
-  it.skipIf(!available || name.startsWith('Apache'))('an application learns that its client has left', async () => {
+  // Of those that speak FastCGI only NGINX closes its connection then.
+  it.skipIf(!available || (speaks === 'fastcgi' && !name.startsWith('NGINX')))('an application learns that its client has left', async () => {
     const run = `left-${front.port}`;
     const controller = new AbortController();
     const answer = fetch(url(`/signal?wait&run=${run}`), { signal: controller.signal }).catch(() => undefined);
     await waitFor('the application to wait', async () => (await notes(run)).length === 1);
     controller.abort();
     await answer;
-    await waitFor('the signal', async () => (await notes(run)).at(-1)?.startsWith('true'));
+    await waitFor('the signal', async () => /^true \w+Error$/.test((await notes(run)).at(-1) ?? ''));
   });
 
   it.skipIf(!available)('an upload of 20 MB reaches the application', async () => {
@@ -113,7 +113,8 @@ describe.each(fronts)('behind $name', ({ name, speaks, available, duplex, start 
     expect((await send('/digest-body', { method: 'POST', body })).json()).toMatchObject({ bytes: body.length });
   });
 
-  it.skipIf(!available)('an upload that ends too early is an error for the application', async () => {
+  // Caddy 2.6 forgets its connection then, and the application waits for the rest.
+  it.skipIf(!available || name.startsWith('Caddy'))('an upload that ends too early is an error for the application', async () => {
     const client = await connect(front);
     await client.send(`${head('POST /digest-body HTTP/1.1', 'Host: localhost', 'Content-Length: 1000')}only this`);
     client.halfClose();

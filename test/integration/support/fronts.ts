@@ -95,7 +95,7 @@ export const fronts: readonly FrontKind[] = [
         nwsgi: false,
         modules: ['proxy', 'proxy_fcgi'],
         threads: 16,
-        directives: ['ProxyFCGIBackendType GENERIC', `ProxyPass "/" "unix:${server.socket}|fcgi://app/" enablereuse=on flushpackets=on`],
+        directives: ['ProxyFCGIBackendType GENERIC', `ProxyPass "/" "unix:${server.socket}|fcgi://app/" flushpackets=on`],
       });
       await httpd.start();
       return httpd;
@@ -107,7 +107,7 @@ export const fronts: readonly FrontKind[] = [
     available: hasCaddy,
     duplex: false,
     faithful: false,
-    start: (server) => started(new FrontServer('caddy', (caddy) => `http://127.0.0.1:${caddy.port} {\n\treverse_proxy unix/${server.socket} {\n\t\ttransport fastcgi\n\t\tflush_interval -1\n\t}\n}`)),
+    start: (server) => started(new FrontServer('caddy', (caddy) => `http://:${caddy.port} {\n\tbind 127.0.0.1\n\treverse_proxy unix/${server.socket} {\n\t\ttransport fastcgi\n\t\tflush_interval -1\n\t}\n}`)),
   },
 ];
 
