@@ -4,11 +4,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
 
 #include "bridge/values.h"
+#include "exchange/brief_wait.h"
 #include "exchange/scoreboard.h"
 #include "fastcgi/log_line.h"
 
@@ -17,6 +19,11 @@ namespace nwsgi::bridge {
 namespace {
 
 constexpr uint64_t kTick = 1000;
+// Turns of the server before the loop goes round.
+constexpr int kTurns = 4;
+// So many vain waits in a row, and only one in so many is tried.
+constexpr int kMostLuck = 4;
+constexpr uint32_t kLeftOut = 32;
 constexpr int kFlushTime = 200;  // for those who have to take what an interrupted worker tells them
 // Batches before other work of the loop (timers, sockets of the application) gets its turn.
 constexpr int kBatchesPerTurn = 4;
@@ -256,7 +263,18 @@ void Daemon::start_watchdog(bool survives) {
 void Daemon::on_socket(uv_poll_t* handle, int, int) {
   auto* const self = static_cast<Daemon*>(handle->data);
   self->watchdog_.loop_turned();
-  if (self->server_->turn()) self->pump();
+  for (int turn = 0; turn < kTurns; ++turn) {
+    if (!self->server_->turn() && !self->stay_awake()) return;
+    self->pump();
+  }
+}
+
+// Waits a moment for the next request, as long as that is worth it: where cores are busy with other things it is not.
+bool Daemon::stay_awake() {
+  if (luck_ == 0 && ++waits_left_out_ % kLeftOut != 0) return false;
+  const bool found = exchange::wait_a_moment([this] { return server_->turn(); });
+  luck_ = found ? kMostLuck : std::max(luck_ - 1, 0);
+  return found;
 }
 
 void Daemon::on_prepare(uv_prepare_t* handle) {

@@ -55,6 +55,7 @@ class Daemon {
   static void on_cleanup(napi_async_cleanup_hook_handle cleanup, void* data);
   bool start_loop(std::string* error);
   void start_watchdog(bool survives);
+  bool stay_awake();
   void pump();
   void stop_loop();
   void handle_closed();
@@ -67,6 +68,8 @@ class Daemon {
   fastcgi::Watchdog watchdog_;
   bool running_ = false;  // the handles are open
   bool idling_ = false;
+  int luck_ = 0;  // of waiting for requests
+  uint32_t waits_left_out_ = 0;
   int open_handles_ = 0;
   uv_poll_t poll_{};
   uv_prepare_t prepare_{};

@@ -50,6 +50,14 @@ void add_block_pieces(const std::string& headers, const exchange::Chunk& chunk, 
 }
 
 ssize_t send_pieces(int socket, Pieces* pieces, int descriptor) {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  ssize_t size = 0;
+  if (pieces->count == 1 && descriptor < 0) {
+    do {
+      size = ::send(socket, pieces->vectors[0].iov_base, pieces->vectors[0].iov_len, kFlags);
+    } while (size < 0 && errno == EINTR);
+    return size;
+  }
   msghdr message{};
   message.msg_iov = pieces->vectors;
   message.msg_iovlen = pieces->count;
@@ -63,9 +71,8 @@ ssize_t send_pieces(int socket, Pieces* pieces, int descriptor) {
     header->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
   }
-  ssize_t size = 0;
   do {
-    size = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    size = ::sendmsg(socket, &message, kFlags);
   } while (size < 0 && errno == EINTR);
   return size;
 }
