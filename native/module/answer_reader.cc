@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
+
+#include "module/error_codes.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -37,12 +38,6 @@ bool can_be_sent(const OutputItem& item) {
   struct stat status {};
   return ::fstat(item.fd, &status) == 0 && S_ISREG(status.st_mode) && item.offset <= status.st_size &&
          item.length <= status.st_size - item.offset;
-}
-
-// Operators look codes up; whatever else a worker calls one is not printed as one.
-bool is_code(std::string_view code) {
-  return code.size() == 9 && code.starts_with("NWSGI") &&
-         std::all_of(code.begin() + 5, code.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
 }  // namespace
@@ -258,7 +253,7 @@ void AnswerReader::take_file(std::string_view content) {
 
 void AnswerReader::take_failure(std::string_view content) {
   if (!fastcgi::get_failure(content, &failure_)) return break_with("a failure in it is malformed");
-  if (!is_code(failure_.code)) failure_.code = "NWSGI1215";
+  if (!is_code_name(failure_.code)) failure_.code = code_name(Code::kApplicationFailed);
 }
 
 void AnswerReader::take_end(std::string_view content) {

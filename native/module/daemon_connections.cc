@@ -55,7 +55,8 @@ void DaemonConnections::sweep(const Scoreboard& scoreboard) {
     std::lock_guard lock(slot.mutex);
     if (slot.idle.empty()) continue;
     const exchange::ScoreboardWorker& worker = scoreboard.worker(i);
-    if (worker.state != WorkerState::kServing || Scoreboard::generation_of(worker.tenancy) != slot.generation) old.swap(slot.idle);
+    const bool serves = worker.state == WorkerState::kServing;
+    if (!serves || Scoreboard::generation_of(worker.tenancy) != slot.generation) old.swap(slot.idle);
   }
 }
 

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "module/log.h"
 #include "module/stop_signals.h"
@@ -40,16 +39,9 @@ constexpr milliseconds kShortPause{2000};
 constexpr int kRetryAfter = 1;
 constexpr milliseconds kForEver{24 * 3600 * 1000};
 
-std::vector<std::unique_ptr<GroupInChild>>* groups = nullptr;  // of this child; written before its first request
-
 // The request of this thread that is on its way to a worker. Prefork ends a child on the very thread that serves the
 // request, while it waits; in threaded MPMs the main thread, which runs the cleanups, has none.
 thread_local DaemonCarrier* on_its_way = nullptr;
-
-apr_status_t let_go_at_exit(void*) noexcept {
-  if (on_its_way != nullptr) on_its_way->let_go();
-  return APR_SUCCESS;
-}
 
 bool idempotent(const request_rec* r) {
   switch (r->method_number) {
@@ -68,7 +60,8 @@ DaemonLeg::Limits limits_of(const request_rec* r, const DaemonOptions& options) 
   DaemonLeg::Limits limits;
   limits.longest_line = static_cast<size_t>(std::max<int64_t>(options.header_buffer_size, 0));
   limits.grace_has_ended = grace_has_ended;
-  limits.stuck = options.socket_timeout > 0 ? milliseconds(options.socket_timeout) : milliseconds(apr_time_as_msec(r->server->timeout));
+  limits.stuck =
+      milliseconds(options.socket_timeout > 0 ? options.socket_timeout : apr_time_as_msec(r->server->timeout));
   return limits;
 }
 
@@ -85,37 +78,6 @@ class OnItsWay {
 
 }  // namespace
 
-void start_daemon_dispatch(apr_pool_t* child_pool) {
-  const apr_array_header_t* configured = daemon_groups();
-  // Never freed: threads that outlive the pool may still hold connections.
-  groups = new std::vector<std::unique_ptr<GroupInChild>>;
-  for (int i = 0; i < configured->nelts; ++i) {
-    const DaemonGroup* group = APR_ARRAY_IDX(configured, i, const DaemonGroup*);
-    auto made = std::make_unique<GroupInChild>();
-    if (!made->scoreboard.attach(group->scoreboard, group->scoreboard_size)) made.reset();
-    groups->push_back(std::move(made));
-  }
-  apr_pool_pre_cleanup_register(child_pool, nullptr, let_go_at_exit);
-}
-
-GroupInChild* group_in_child(const DaemonGroup& group, Failure* failure) {
-  GroupInChild* const found = groups != nullptr && group.index < groups->size() ? (*groups)[group.index].get() : nullptr;
-  if (found != nullptr) return found;
-  if (group.scoreboard == nullptr) {
-    failure->status = HTTP_SERVICE_UNAVAILABLE;
-    failure->code = code_name(Code::kSupervisorUnreachable);
-    failure->message = std::string("process group \"") + group.name +
-                       "\" could not be set up at the last restart; look in the error log for why, and restart httpd";
-    return nullptr;
-  }
-  failure->status = HTTP_INTERNAL_SERVER_ERROR;
-  failure->code = code_name(Code::kScoreboardUnusable);
-  failure->message = std::string("the shared memory of process group \"") + group.name +
-                     "\" is not there or of another version of nwsgi; stop the server and start it again (a graceful "
-                     "restart keeps the old one)";
-  return nullptr;
-}
-
 DaemonCarrier::DaemonCarrier(request_rec* r, const DaemonGroup& group, GroupInChild* in_child,
                              const char* application_group, std::string record, bool has_body)
     : r_(r),
@@ -126,6 +88,10 @@ DaemonCarrier::DaemonCarrier(request_rec* r, const DaemonGroup& group, GroupInCh
       leg_(std::move(record), has_body, &in_child->connections, limits_of(r, group.options)) {}
 
 DaemonCarrier::~DaemonCarrier() { let_go(); }
+
+void DaemonCarrier::let_go_of_this_thread() {
+  if (on_its_way != nullptr) on_its_way->let_go();
+}
 
 void DaemonCarrier::let_go() {
   end_wait();
@@ -284,7 +250,8 @@ DaemonCarrier::Step DaemonCarrier::say_hello(const exchange::Claim* worker, Wait
   connections_.sweep(scoreboard_);
   const DaemonOptions& options = group_.options;
   // The application may begin to wait for a worker that starts only now.
-  const auto patience = milliseconds(options.startup_timeout > 0 ? options.startup_timeout : kForEver.count()) + kStartGrace;
+  const auto patience =
+      (options.startup_timeout > 0 ? milliseconds(options.startup_timeout) : kForEver) + kStartGrace;
   const Clock::time_point last = options.queue_timeout > 0 ? deadline_ : std::max(deadline_, began_ + patience);
   if (supervisor_is_far_off()) return Step::kFailed;
   Hello hello;
@@ -337,6 +304,7 @@ DaemonCarrier::Step DaemonCarrier::take_answer(Hello* hello, Hello::Status statu
     case Hello::Status::kRefused: {
       Failure failure = hello->failure();
       if (failure.status < 500 || failure.status > 599) failure.status = HTTP_SERVICE_UNAVAILABLE;
+      if (!is_code_name(failure.code)) failure.code = code_name(Code::kNoFreeWorker);
       drop_claim();
       leg_.fail(std::move(failure));
       return Step::kFailed;
@@ -404,7 +372,7 @@ bool DaemonCarrier::take_exit_reason(Failure* failure) const {
   failure->status = status >= 500 && status <= 599 ? static_cast<int>(status) : HTTP_BAD_GATEWAY;
   failure->code = whole.substr(0, code);
   failure->message = whole.substr(std::min<size_t>(whole.size(), size_t{code} + 1));
-  return !failure->code.empty() && !failure->message.empty();
+  return is_code_name(failure->code) && !failure->message.empty();
 }
 
 void DaemonCarrier::explain_loss(Waiting* waiting) {

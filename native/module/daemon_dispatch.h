@@ -13,6 +13,7 @@
 
 #include "exchange/scoreboard.h"
 #include "module/carrier.h"
+#include "module/daemon_child.h"
 #include "module/daemon_config.h"
 #include "module/daemon_connections.h"
 #include "module/daemon_hello.h"
@@ -20,17 +21,6 @@
 #include "module/error_codes.h"
 
 namespace nwsgi::httpd_side {
-
-// Once in each child, before its first request.
-void start_daemon_dispatch(apr_pool_t* child_pool);
-
-// What a child keeps for one group: the scoreboard (null when it cannot be used) and the idle connections.
-struct GroupInChild {
-  exchange::Scoreboard scoreboard;
-  DaemonConnections connections;
-};
-// Null when the group cannot be used; *failure says why.
-GroupInChild* group_in_child(const DaemonGroup& group, exchange::Failure* failure);
 
 class DaemonCarrier final : public Carrier {
  public:
@@ -44,10 +34,11 @@ class DaemonCarrier final : public Carrier {
   void report_timeout() override;
 
   // The process ends here and now: gives back what others would wait for.
-  void let_go();
+  static void let_go_of_this_thread();
 
  private:
   enum class Step { kDone, kAgain, kFailed, kClientGone };
+  void let_go();
   Step find_worker(Waiting* waiting);
   Step wait_in_queue(uint32_t pool, Waiting* waiting);
   Step say_hello(const exchange::Claim* worker, Waiting* waiting);

@@ -67,7 +67,8 @@ Hello::Status Hello::connect(const char* socket_path, Waiting* waiting, Clock::t
     if (errno != EAGAIN) return unreachable(errno);
     const Clock::time_point now = Clock::now();
     if (now >= until) return Status::kPending;
-    if (waiting->wait(-1, 0, std::min(until, now + kFullQueuePause)) == Waiting::Result::kClientGone) return Status::kClientGone;
+    const Waiting::Result result = waiting->wait(-1, 0, std::min(until, now + kFullQueuePause));
+    if (result == Waiting::Result::kClientGone) return Status::kClientGone;
   }
   return Status::kConnected;
 }

@@ -2,7 +2,9 @@
 // in docs/errors.md; the text beside the code in the log says what happened, where, and what to do.
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace nwsgi::httpd_side {
 
@@ -106,6 +108,12 @@ enum class Code : int {
 inline std::string code_name(Code code) {
   std::string digits = std::to_string(static_cast<int>(code));
   return "NWSGI" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits;
+}
+
+// Whether a text that came from another process is a code: operators look codes up.
+inline bool is_code_name(std::string_view text) {
+  return text.size() == 9 && text.starts_with("NWSGI") &&
+         std::all_of(text.begin() + 5, text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace nwsgi::httpd_side

@@ -10,6 +10,7 @@
 
 #include "module/config.h"
 #include "module/conversation.h"
+#include "module/daemon_child.h"
 #include "module/daemon_config.h"
 #include "module/daemon_dispatch.h"
 #include "module/expansion.h"

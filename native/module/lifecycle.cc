@@ -13,7 +13,7 @@
 
 #include "module/application_env.h"
 #include "module/config.h"
-#include "module/daemon_dispatch.h"
+#include "module/daemon_child.h"
 #include "module/daemon_config.h"
 #include "module/daemon_process.h"
 #include "module/log.h"
@@ -207,7 +207,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
   start_storage(pool);
-  start_daemon_dispatch(pool);
+  start_daemon_child(pool);
   const StopDeferral deferral;
   preload_all(server);
 } catch (...) {
