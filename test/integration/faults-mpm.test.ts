@@ -2,7 +2,7 @@
 // In daemon mode it is a worker that ends.
 import { expect, it } from 'vitest';
 import { daemon, describeEachMpm, useServer } from './harness/index.js';
-import { expectFresh } from './support/identity.js';
+import { answerAfterBlock, expectFresh } from './support/identity.js';
 
 describeEachMpm('a fault of an application', (mpm) => {
   const server = useServer({
@@ -37,7 +37,7 @@ describeEachMpm('a fault of an application', (mpm) => {
     const other = await answer('/other');
     expect((await server.get(`${mount}/fault${query}`)).status).toBe(status);
     expect(await answer('/other')).toMatchObject({ pid: other.pid, instance: other.instance });
-    const after = await answer(mount);
+    const after = status === 504 ? await answerAfterBlock(() => answer(mount), before) : await answer(mount);
     expectFresh(after, before);
     expect(await answer('/other')).toMatchObject({ pid: other.pid, instance: other.instance });
     expect(server.children()).toEqual(children);
