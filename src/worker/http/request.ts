@@ -4,19 +4,21 @@
  *
  * Life: made for a request → head sent → ended or destroyed. The server learns of its end from the response's 'close'.
  */
-import { openSync, closeSync, createReadStream, fstatSync, readFileSync } from 'node:fs';
+import { closeSync, createReadStream } from 'node:fs';
 import type { ReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { http } from '../../http-module.js';
 import { Event, HIGH_WATER, OVER, ReadEnd, ReadError, ReadPending } from '../../native.js';
+import { openAgain, partOf } from './file.js';
+import type { FilePart } from './file.js';
 import { headText, parseHead, parseLines } from './head.js';
 
 /** Of NativeBridge.abortReason. */
 export const Reason = { none: 0, clientGone: 1, serverStops: 3 } as const;
 
 /** To be done in turn: a file takes its time, what was written after it waits. */
-type Step = { readonly bytes: Uint8Array | string } | { readonly fd: number; readonly offset: number; readonly length: number } | 'end';
+type Step = { readonly bytes: Uint8Array | string } | (FilePart & { readonly fd: number }) | 'end';
 
 interface ResponseInternals {
   _writeRaw(data: string, encoding: string): boolean;
@@ -212,14 +214,11 @@ export class HttpRequest {
   /** The descriptor stays the caller's. */
   sendFile(fd: number, offset: number, length: number): number {
     if (this.#isOver()) return OVER;
-    const { size } = fstatSync(fd);
-    const from = offset < 0 ? positionOf(fd) : offset;
-    const rest = Math.max(size - from, 0);
-    const bytes = length < 0 ? rest : Math.min(length, rest);
-    if (bytes === 0) return 0;
-    this.#steps.push({ fd: openSync(`/proc/self/fd/${fd}`, 'r'), offset: from, length: bytes });
+    const part = partOf(fd, offset, length);
+    if (part.length === 0) return 0;
+    this.#steps.push({ ...part, fd: openAgain(fd) });
     if (this.#steps.length === 1) this.#step();
-    return bytes;
+    return part.length;
   }
 
   interim(packed: string): number {
@@ -394,9 +393,4 @@ export class HttpRequest {
       if (typeof step === 'object' && 'fd' in step) closeSync(step.fd);
     }
   }
-}
-
-/** Where the next read() of a descriptor would begin. */
-function positionOf(fd: number): number {
-  return Number(/^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? 0);
 }

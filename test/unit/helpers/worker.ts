@@ -8,6 +8,7 @@ import type { FromWorker, ServedScript, ToWorker, WorkerConfig } from '../../../
 import { root } from './gateway.js';
 
 export interface WorkerOptions {
+  /** NWSGI_TEST_WORKER_NODE, or the one that runs the tests. */
   node?: string;
   /** The compiled gateway. */
   gateway: string;
@@ -88,7 +89,7 @@ export const withoutRequests = join(root, 'test/unit/fixtures/worker/addon-witho
 
 /** Starts a worker that serves HTTP at a port of its own if there is a `script`; resolves when it is ready. */
 export async function startWorker(options: WorkerOptions): Promise<TestWorker> {
-  const { node = process.execPath, gateway, bridge = withoutRequests, script, env } = options;
+  const { node = process.env.NWSGI_TEST_WORKER_NODE ?? process.execPath, gateway, bridge = withoutRequests, script, env } = options;
   const listener = script === undefined ? undefined : await listen();
   const stdio: (number | 'ignore' | 'pipe' | 'ipc')[] = ['ignore', 'pipe', 'pipe', 'ipc', 'ignore'];
   if (listener !== undefined) stdio.push((listener as Server & { _handle: { fd: number } })._handle.fd);
