@@ -132,8 +132,6 @@ export class HttpServer implements RequestSource {
   }
 
   #submit(request: HttpRequest): void {
-    // The client has left while it waited.
-    if (!this.#requests.has(request.handle)) return;
     if (this.#active >= this.#most) {
       this.#waiting.push(request);
       return;
@@ -178,8 +176,13 @@ export class HttpServer implements RequestSource {
     if (request.onTunnel === undefined) return;
     request.onTunnel = undefined;
     this.#active -= 1;
+    if (this.#waiting.length > 0) setImmediate(() => this.#submitNext());
+  }
+
+  #submitNext(): void {
+    if (this.#active >= this.#most) return;
     const next = this.#waiting.shift();
-    if (next !== undefined) setImmediate(() => this.#submit(next));
+    if (next !== undefined) this.#submit(next);
   }
 
   release(handle: number): void {
