@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -100,8 +101,19 @@ void Scoreboard::unmap() {
   *this = Scoreboard();
 }
 
+std::string Scoreboard::pool_name(std::string_view application_group) {
+  if (application_group.size() <= ScoreboardPool::kNameSize) return std::string(application_group);
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : application_group) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  char suffix[18];
+  std::snprintf(suffix, sizeof suffix, "#%016llx", static_cast<unsigned long long>(hash));
+  return std::string(application_group.substr(0, ScoreboardPool::kNameSize - 17)) + suffix;
+}
+
 uint32_t Scoreboard::find_pool(std::string_view application_group) const {
-  const std::string_view name = application_group.substr(0, ScoreboardPool::kNameSize);
+  std::string cut;
+  std::string_view name = application_group;
+  if (name.size() > ScoreboardPool::kNameSize) name = cut = pool_name(application_group);
   const uint32_t used = std::min(header().used_pools.load(), pools_);
   for (uint32_t i = 0; i < used; ++i) {
     const ScoreboardPool& entry = pool(i);

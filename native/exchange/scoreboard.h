@@ -47,7 +47,7 @@ struct ScoreboardPool {
   static constexpr size_t kNameSize = 256;
 
   std::atomic<PoolState> state;         // supervisor; written after name and limits
-  std::atomic<uint32_t> name_length;    // of an application group; longer names than kNameSize are cut by their owner
+  std::atomic<uint32_t> name_length;    // see Scoreboard::pool_name()
   std::atomic<uint32_t> threads;        // most requests at a time in one worker; supervisor
   std::atomic<uint32_t> queue_limit;    // most requests that wait for a free worker; supervisor
   std::atomic<uint32_t> waiting;        // requests that wait for a free worker; children
@@ -193,6 +193,9 @@ class Scoreboard {
   uint32_t pools() const { return pools_; }
   uint32_t workers() const { return workers_; }
 
+  // The name under which an application group has its entry: a long one is cut and told apart from others by its hash
+  // (FNV-1a, 64 bits, 16 hexadecimal digits behind a '#').
+  static std::string pool_name(std::string_view application_group);
   // The pool's index, or kNoPool. Indexes never change their meaning while the table lives; a pool that is found may be
   // remembered.
   uint32_t find_pool(std::string_view application_group) const;

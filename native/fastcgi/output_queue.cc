@@ -210,6 +210,7 @@ OutputQueue::Result OutputQueue::send_some(int socket, size_t* size) {
     *size = static_cast<size_t>(sent);
     return Result::kEmpty;
   }
+  if (errno == ETOOMANYREFS) return Result::kPaused;  // so many descriptors are on their way that the system takes no more
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? Result::kBlocked : Result::kBroken;
 }
 

@@ -1,4 +1,5 @@
 #include "exchange/scoreboard.h"
+#include "fastcgi/slot.h"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -26,7 +27,7 @@ struct Table {
   uint32_t add_pool(const char* name, uint32_t threads, uint32_t queue_limit) {
     const uint32_t index = board.header().used_pools;
     ScoreboardPool& pool = board.pool(index);
-    std::strcpy(pool.name, name);
+    std::memcpy(pool.name, name, std::strlen(name));
     pool.name_length = static_cast<uint32_t>(std::strlen(name));
     pool.threads = threads;
     pool.queue_limit = queue_limit;
@@ -85,6 +86,17 @@ TEST_CASE("pools are found by name, free entries are not") {
   CHECK(table.board.find_pool("") == Scoreboard::kNoPool);
   table.board.pool(first).state = PoolState::kFree;
   CHECK(table.board.find_pool("one") == Scoreboard::kNoPool);
+}
+
+TEST_CASE("long names are told apart; test/unit/supervisor-scoreboard.test.ts knows the same ones") {
+  const std::string base(250, 'a');
+  CHECK(Scoreboard::pool_name(base + "abcdef") == base + "abcdef");
+  CHECK(Scoreboard::pool_name(base + "abcdefg") == std::string(239, 'a') + "#ce5c1b2265c278ed");
+  CHECK(Scoreboard::pool_name(base + "abcdefg") != Scoreboard::pool_name(base + "abcdefh"));
+  Table table;
+  const uint32_t pool = table.add_pool(Scoreboard::pool_name(base + "abcdefg").c_str(), 1, 1);
+  CHECK(table.board.find_pool(base + "abcdefg") == pool);
+  CHECK(table.board.find_pool(base + "abcdefh") == Scoreboard::kNoPool);
 }
 
 TEST_CASE("a claim goes to the serving worker of the pool with the least claims") {
@@ -204,4 +216,47 @@ TEST_CASE("many processes share few places: nobody is left behind, nothing is ov
   CHECK(table.claims(0) == 0);
   CHECK(table.claims(1) == 0);
   CHECK(table.board.pool(pool).waiting == 0);
+}
+
+TEST_CASE("a worker gives back the claims of its requests, and in time those of whoever died before it could send one") {
+  const int fd = Scoreboard::create();
+  REQUIRE(fd >= 0);
+  Scoreboard board;
+  nwsgi::fastcgi::Slot slot;
+  std::string error;
+  REQUIRE(board.map(fd, &error));
+  CHECK_FALSE(slot.open(fd, 256, 1, &error));
+  REQUIRE(slot.open(fd, 2, 7, &error));
+  ::close(fd);
+  ScoreboardWorker& worker = board.worker(2);
+  const auto claims = [&worker] { return Scoreboard::claims_of(worker.tenancy); };
+  worker.tenancy = uint64_t{7} << 32 | 5;
+  for (int i = 0; i < 4; ++i) slot.begun(true);
+  CHECK(worker.active == 4);
+  CHECK(worker.begun == 4);
+  slot.finished(true);
+  slot.upgraded(true);
+  CHECK(claims() == 3);
+  CHECK(worker.active == 2);
+  CHECK(worker.upgraded == 1);
+  CHECK(worker.finished == 2);
+  slot.upgrade_over();
+  CHECK(worker.upgraded == 0);
+  // One claim too many. What comes and goes within a minute is no surplus.
+  for (uint32_t i = 0; i < nwsgi::fastcgi::Slot::kReconcileTicks; ++i) {
+    if (i == 30) worker.tenancy = uint64_t{7} << 32 | 2;
+    if (i == 31) worker.tenancy = uint64_t{7} << 32 | 3;
+    slot.reconcile();
+  }
+  CHECK(claims() == 3);
+  for (uint32_t i = 0; i < nwsgi::fastcgi::Slot::kReconcileTicks; ++i) slot.reconcile();
+  CHECK(claims() == 2);
+  for (uint32_t i = 0; i < 3 * nwsgi::fastcgi::Slot::kReconcileTicks; ++i) slot.reconcile();
+  CHECK(claims() == 2);
+  // The slot is somebody else's.
+  worker.tenancy = uint64_t{8} << 32 | 5;
+  for (uint32_t i = 0; i < 3 * nwsgi::fastcgi::Slot::kReconcileTicks; ++i) slot.reconcile();
+  slot.finished(true);
+  CHECK(claims() == 5);
+  board.unmap();
 }

@@ -55,6 +55,15 @@ export interface ExitInfo {
 /** A slot of an ended worker is left alone for so long: children look there for the reason of its end. */
 const EXIT_READABLE = 10_000;
 
+/** As Scoreboard::pool_name() in native/exchange/scoreboard.h: long names are cut and told apart by a hash. */
+export function entryName(applicationGroup: Buffer): Buffer {
+  if (applicationGroup.length <= Pool.nameSize) return applicationGroup;
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of applicationGroup) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  const suffix = `#${hash.toString(16).padStart(16, '0')}`;
+  return Buffer.concat([applicationGroup.subarray(0, Pool.nameSize - suffix.length), Buffer.from(suffix)]);
+}
+
 export class Scoreboard {
   readonly #memory: ArrayBuffer;
   readonly #wake: SharedMemory['futexWake'];
@@ -110,8 +119,7 @@ export class Scoreboard {
 
   /** The entry of an application group, made if need be; -1 when the table is full. Indexes never change their meaning. */
   openPool(fullName: Buffer, threads: number, queueLimit: number): number {
-    // As children do when they look for it.
-    const name = fullName.subarray(0, Pool.nameSize);
+    const name = entryName(fullName);
     const used = this.#get(Header.usedPools);
     for (let index = 0; index < used; index++) {
       if (this.poolName(index).equals(name)) {
