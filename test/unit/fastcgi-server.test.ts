@@ -12,6 +12,9 @@ import { EXTENDED, FastCgiClient, HAS_BODY, record, request, Type } from './help
 import { nodes, root } from './helpers/gateway.js';
 
 const addon = join(root, 'build/Release/nwsgi_bridge.node');
+/** That of the worker: the sanitized one of `npm run test:sanitize`, say, with the library that it needs. */
+const workerAddon = join(root, process.env.NWSGI_TEST_OUTPUT ?? 'build/Release', 'nwsgi_bridge.node');
+const workerEnvironment = { ...process.env, LD_PRELOAD: process.env.NWSGI_TEST_PRELOAD ?? '' };
 const SCRIPT = `
 import { openSync, readFileSync } from 'node:fs';
 function spin() { console.error('spinning'); for (;;); }
@@ -61,7 +64,7 @@ class WorkerProcess {
     writeFileSync(script, SCRIPT);
     this.extended = join(directory, 'extended');
     this.plain = join(directory, 'plain');
-    this.child = spawn(node, ['--no-force-async-hooks-checks', join(root, 'test/unit/fixtures/fastcgi-worker.mjs'), addon, gateway, script, this.extended, this.plain, mount]);
+    this.child = spawn(node, ['--no-force-async-hooks-checks', join(root, 'test/unit/fixtures/fastcgi-worker.mjs'), workerAddon, gateway, script, this.extended, this.plain, mount], { env: workerEnvironment });
     this.child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     createInterface({ input: this.child.stdout }).on('line', (line) => {
       this.#lines.push(line);
