@@ -73,7 +73,7 @@ struct DaemonOptions {
   int64_t send_buffer_size;      // 0: the system's
   int64_t receive_buffer_size;   // 0: the system's
   int64_t header_buffer_size;    // longest line of a response's head
-  int64_t response_buffer_size;  // bytes that may wait for the client before the worker is made to wait
+  int64_t response_buffer_size;  // without effect: the leg takes no more than exchange::kHighWater ahead of the client
 };
 
 struct DaemonGroup {
