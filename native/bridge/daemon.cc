@@ -45,6 +45,7 @@ fastcgi::ServerOptions to_options(const Napi::Object& settings) {
   options.slot = to_uint(settings.Get("slot"));
   options.generation = to_uint(settings.Get("generation"));
   options.most_requests = to_uint(settings.Get("mostRequests"));
+  options.request_timeout = to_uint(settings.Get("requestTimeout"));
   if (settings.Get("logLevel").IsNumber()) options.log_level = static_cast<uint8_t>(to_uint(settings.Get("logLevel")));
   if (settings.Get("plain").IsObject()) {
     const auto plain = settings.Get("plain").As<Napi::Object>();
@@ -91,6 +92,7 @@ void Daemon::define(Napi::Object exports) {
   define_one<drain>(exports, "drain");
   define_one<pending>(exports, "pending");
   define_one<fail_all>(exports, "failAll");
+  define_one<count>(exports, "count");
   define_one<flush>(exports, "flush");
   define_one<close>(exports, "close");
   define_one<map_scoreboard>(exports, "mapScoreboard");
@@ -117,6 +119,25 @@ void Daemon::start_server(Info info) {
     return throw_error(info, error);
   }
   self->start_watchdog(has_option(info.Env(), fastcgi::Watchdog::kNoAsyncHooksChecks));
+}
+
+// A request that Node's own HTTP server has got: it is counted with those of FastCGI.
+void Daemon::count(Info info) {
+  fastcgi::Server* const server = static_cast<Daemon*>(info.Data())->server(info);
+  if (server == nullptr) return;
+  switch (to_uint(info[0])) {
+    case 0:
+      return server->slot().begun(false);
+    case 1:
+      server->slot().finished(false);
+      break;
+    case 2:
+      server->slot().upgraded(false);
+      break;
+    default:
+      return server->slot().upgrade_over();
+  }
+  server->request_over();
 }
 
 void Daemon::adopt(Info info) {

@@ -37,6 +37,7 @@ class Daemon {
   static void drain(Info info);
   static Napi::Value pending(Info info);
   static void fail_all(Info info);
+  static void count(Info info);
   static Napi::Value flush(Info info);
   static void close(Info info);
   static Napi::Value map_scoreboard(Info info);

@@ -266,6 +266,7 @@ bool Connection::begin_plain() {
 
 void Connection::submit(std::string record, bool has_body) {
   phase_ = Phase::kServing;
+  if (!extended_ && server_->request_timeout() != 0) begun_ = std::chrono::steady_clock::now();
   exchange_ = Exchange::create(std::move(record), has_body);
   exchange_->set_sink_on_server(this);
   server_->slot().begun(extended_);
@@ -356,11 +357,11 @@ void Connection::fail(const exchange::Failure& failure) {
   }
 }
 
-void Connection::give_up(const exchange::Failure& failure) {
+void Connection::give_up(const exchange::Failure& failure, AbortReason reason) {
   take_output();
   if (!exchange_) return;
   exchange_->fail(failure);
-  exchange_->abort_on_server(AbortReason::kServerFault);
+  exchange_->abort_on_server(reason);
   take_output();
   server_->mark(this);
 }

@@ -9,6 +9,7 @@
 // the queue, and the exchange tells the application to pause.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "exchange/exchange.h"
@@ -46,12 +47,12 @@ class Connection final : public exchange::Sink {
   void pump();
   // The worker takes no further requests: an idle connection says so, a busy one after its request.
   void drain();
-  // About once a second: ends a linger that takes too long.
+  // About once a second: ends a linger, and a plain request, that takes too long.
   void tick();
   // The request in progress, if any, ends as a failure.
   void fail(const exchange::Failure& failure);
   // The same at once, and the application is told that nobody waits for it any more.
-  void give_up(const exchange::Failure& failure);
+  void give_up(const exchange::Failure& failure, exchange::AbortReason reason = exchange::AbortReason::kServerFault);
   void close();
   // The socket was found to take bytes again.
   void unblock();
@@ -99,6 +100,7 @@ class Connection final : public exchange::Sink {
   void flush();
   void shut_down();
   void linger();
+  void check_request_time();
   void update_interest();
 
   Server* const server_;
@@ -127,6 +129,7 @@ class Connection final : public exchange::Sink {
   Tunnel tunnel_ = Tunnel::kNone;
   uint32_t credit_ = 0;           // bytes of STDIN that the peer may still send
   uint64_t received_ = 0;         // of a plain request's body
+  std::chrono::steady_clock::time_point begun_;  // of a plain request, where its time is limited
   std::string params_;
   std::string control_;           // the begin of a record that came in pieces
   PlainRequest plain_;

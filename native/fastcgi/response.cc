@@ -264,7 +264,20 @@ void Connection::linger() {
 }
 
 void Connection::tick() {
-  if (lingering_ && ++linger_ticks_ > kMostLingerTicks) close();
+  if (lingering_ && ++linger_ticks_ > kMostLingerTicks) return close();
+  if (phase_ == Phase::kServing && !extended_ && server_->request_timeout() != 0) check_request_time();
+}
+
+// Behind mod_nwsgi, the child that waits for the answer does this.
+void Connection::check_request_time() {
+  const std::chrono::milliseconds limit(server_->request_timeout());
+  if (response_.head_taken() || std::chrono::steady_clock::now() - begun_ < limit) return;
+  exchange::Failure failure;
+  failure.status = 504;
+  failure.code = "NWSGI1209";
+  failure.message = "the application did not begin its answer within " + std::to_string(limit.count()) +
+                    " ms (request-timeout); the client gets 504. Look for a promise that never settles, or raise the limit";
+  give_up(failure, AbortReason::kTimeout);
 }
 
 void Connection::update_interest() {

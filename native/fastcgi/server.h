@@ -26,7 +26,8 @@ struct ServerOptions {
   uint32_t slot = 0;
   uint32_t generation = 0;
   PlainOptions plain;
-  uint32_t most_requests = 0;  // accepted connections wait while that many are in progress; 0: no limit
+  uint32_t request_timeout = 0;  // milliseconds until a plain request's answer begins; 0: no limit
+  uint32_t most_requests = 0;    // accepted connections wait while that many are in progress; 0: no limit
   uint8_t log_level = exchange::kLogNotice;
 };
 
@@ -86,6 +87,7 @@ class Server {
   void change_interest(Connection* connection, uint32_t interest);
   void closed(Connection* connection);
   void request_over();
+  uint32_t request_timeout() const { return options_.request_timeout; }
   void log(uint8_t level, const std::string& text) const;
   char* scratch() { return scratch_.get(); }
   static constexpr size_t kScratch = 64 * 1024;

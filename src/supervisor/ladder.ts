@@ -51,7 +51,8 @@ export class Ladder {
     return now - this.#movedAt;
   }
 
-  look(now: number, beat: number, timedOut: number): Rung {
+  /** `overdue`: no child looks after its requests, and one is in progress for longer than request-timeout. */
+  look(now: number, beat: number, timedOut: number, overdue = false): Rung {
     const slept = now - this.#lastLook > OWN_PAUSE;
     this.#lastLook = now;
     if (beat !== this.#beat || slept) {
@@ -63,6 +64,7 @@ export class Ladder {
       this.#timedOut = timedOut;
       this.#timedOutAt ??= now;
     }
+    if (overdue) this.#timedOutAt ??= now;
     return this.#rung(now);
   }
 

@@ -62,6 +62,8 @@ export interface WorkerConfig {
   gracefulTimeout: number;
   /** Milliseconds without progress on a connection; 0: no limit. */
   socketTimeout: number;
+  /** Milliseconds until an answer begins, where no child of httpd looks after that; 0: no limit. */
+  requestTimeout: number;
   /** httpd's number; less important lines are not written. */
   logLevel: number;
 }

@@ -67,8 +67,11 @@ export class Surveillance {
   #checkLoop(member: Member, now: number): void {
     if (this.#debugging) return;
     const { worker, ladder } = member;
-    const { scoreboard } = this.#pool.surroundings;
-    switch (ladder.look(now, scoreboard.loopBeat(worker.slot), scoreboard.timedOut(worker.slot))) {
+    const { scoreboard, config } = this.#pool.surroundings;
+    const { slot } = worker;
+    const alone = config.script !== null && config.requestTimeout > 0;
+    const overdue = alone && scoreboard.active(slot) > 0 && ladder.silence(now) >= config.requestTimeout;
+    switch (ladder.look(now, scoreboard.loopBeat(slot), scoreboard.timedOut(slot), overdue)) {
       case 'interrupt':
         this.#interrupt(member, 'requestTimeout', 'a request took longer than request-timeout, and');
         this.#pool.replace(member, 'request_timeout', 'request-timeout', true);

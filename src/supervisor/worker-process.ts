@@ -179,7 +179,7 @@ export class WorkerProcess {
 
   #workerConfig(preload: PreloadedScript[]): WorkerConfig {
     const { config } = this.#surroundings;
-    const { serverSoftware, bridge, home, displayName, script, threads, shutdownTimeout, gracefulTimeout, socketTimeout, logLevel } = config;
+    const { serverSoftware, bridge, home, displayName, script, threads, shutdownTimeout, gracefulTimeout, socketTimeout, requestTimeout, logLevel } = config;
     return {
       slot: this.slot,
       generation: this.generation,
@@ -195,6 +195,7 @@ export class WorkerProcess {
       shutdownTimeout: shutdownTimeout - Math.min(shutdownTimeout / 4, STOP_MARGIN),
       gracefulTimeout,
       socketTimeout,
+      requestTimeout: script === null ? 0 : requestTimeout,
       threads,
       logLevel,
     };

@@ -16,9 +16,13 @@ export interface ServerSettings {
   plain?: { pairs: string; mount: string };
   /** Accepted connections wait while that many requests are in progress; 0 or absent: no limit. */
   mostRequests?: number;
+  /** Milliseconds until the answer to a plain request begins; 0 or absent: no limit. */
+  requestTimeout?: number;
   /** Most detailed level of the server's own lines and of those of plain requests; 5 (notice) when absent. */
   logLevel?: LogLevelNumber;
 }
+
+export const Counted = { begun: 0, finished: 1, upgraded: 2, upgradeOver: 3 } as const;
 
 export interface DaemonAddon extends RequestFunctions {
   /** False when nobody but the caller can write the line: no server listens for it. */
@@ -37,6 +41,8 @@ export interface DaemonAddon extends RequestFunctions {
   pending(): number;
   /** Ends all requests: those in progress with this failure, those not begun by closing their connection. */
   failAll(status: number, code: string, message: string): void;
+  /** A request that did not come by FastCGI, in the numbers of the scoreboard: a value of {@link Counted}. */
+  count(what: number): void;
   /** Writes what is queued; waits at most so long for those who have to take it. False when something is left. */
   flush(milliseconds: number): boolean;
   close(): void;

@@ -70,12 +70,13 @@ class Worker {
   async #serve(control: Control): Promise<void> {
     const config = this.#config;
     const addon = this.#addon;
-    const { slot, generation, script, threads, logLevel } = config;
+    const { slot, generation, script, threads, requestTimeout, logLevel } = config;
     addon.startServer({
       scoreboardFd: SCOREBOARD_FD,
       slot,
       generation,
       mostRequests: threads,
+      requestTimeout,
       logLevel: logLevel as LogLevelNumber,
       ...(script === null ? {} : { plain: { pairs: encodeRecord(plainPairs(config, script)), mount: script.mount } }),
     });
@@ -97,11 +98,11 @@ class Worker {
   }
 
   async #withHttp(bridge: NativeBridge): Promise<NativeBridge> {
-    const { listen, script, serverSoftware, socketTimeout, threads } = this.#config;
+    const { listen, script, serverSoftware, socketTimeout, requestTimeout, threads } = this.#config;
     if (script === null || !listen.some(({ protocol }) => protocol === 'http')) return bridge;
     // Most workers never need it.
     const [{ HttpServer }, { withHttp }] = await Promise.all([import('./http/server.js'), import('./http/bridge.js')]);
-    this.#http = new HttpServer([{ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }], { socketTimeout, most: threads });
+    this.#http = new HttpServer([{ pairs: encodeRecord(plainPairs(this.#config, script)), mount: script.mount, serverSoftware }], { socketTimeout, requestTimeout, most: threads, count: (what) => this.#addon.count(what) });
     this.#departure.add(this.#http);
     return withHttp(bridge, this.#http);
   }

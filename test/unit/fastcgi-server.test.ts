@@ -209,7 +209,7 @@ describe('a plain FastCGI client', () => {
     failed.send(request(1, GET('/log')));
     const logged = await failed.answer();
     expect(logged.stderr).toContain('a line of the application');
-    expect(worker.stderr).toMatch(/^\[\w{3} \w{3} \d\d [\d:.]+ \d{4}\] \[nwsgi:error\] \[pid \d+\] a line of the application$/m);
+    await expect.poll(() => worker.stderr).toMatch(/^\[\w{3} \w{3} \d\d [\d:.]+ \d{4}\] \[nwsgi:error\] \[pid \d+\] a line of the application$/m);
     failed.close();
   });
 

@@ -77,6 +77,15 @@ describe('the ladder', () => {
     expect(climb(ladder, 1_200, 20_000, false, 1)).toEqual(['3200 interrupt', ...Array.from({ length: 60 }, (_, i) => `${8_200 + 200 * i} killForRequest`)]);
   });
 
+  it('takes a request that is overdue for one that timed out, where no child says so', () => {
+    const ladder = new Ladder(times, 0);
+    expect(ladder.look(1_000, 0, 0, true)).toBe('none');
+    expect([2_000, 2_800, 3_200].map((now) => ladder.look(now, 0, 0, true))).toEqual(['none', 'none', 'interrupt']);
+    const moved = new Ladder(times, 0);
+    moved.look(1_000, 0, 0, true);
+    expect([2_000, 3_200, 4_000].map((now) => moved.look(now, now, 0))).toEqual(['none', 'none', 'none']);
+  });
+
   it('leaves the worker to its drain when it runs again after the interrupt', () => {
     const ladder = new Ladder(times, 0);
     expect(climb(ladder, 200, 2_400, false, 1)).toEqual(['2200 interrupt']);

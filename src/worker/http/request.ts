@@ -15,7 +15,7 @@ import type { FilePart } from './file.js';
 import { headText, parseHead, parseLines } from './head.js';
 
 /** Of NativeBridge.abortReason. */
-export const Reason = { none: 0, clientGone: 1, serverStops: 3 } as const;
+export const Reason = { none: 0, clientGone: 1, timeout: 2, serverStops: 3 } as const;
 
 /** To be done in turn: a file takes its time, what was written after it waits. */
 type Step = { readonly bytes: Uint8Array | string } | (FilePart & { readonly fd: number }) | 'end';
@@ -38,6 +38,7 @@ export class HttpRequest {
   abortReason: number = Reason.none;
   /** The gateway has it. */
   begun = false;
+  begunAt = 0;
   /** Runs when the connection is taken over by the application. */
   onTunnel: (() => void) | undefined;
   /** The gateway knows it no more. */

@@ -12,6 +12,7 @@ import type { Socket } from 'node:net';
 import { writeLog } from '../../daemon-log.js';
 import { http } from '../../http-module.js';
 import { Event, LogLevel, OVER } from '../../native.js';
+import { Counted } from '../addon.js';
 import type { RequestSource } from '../departure.js';
 import { errorPage } from './error-page.js';
 import { recordOf } from './record.js';
@@ -30,6 +31,8 @@ const SOCKET_TIMEOUT = 60_000;
 /** Idle connections are kept so long in a drain: the request that is under way on one is answered, with the last word. */
 const LAME_DUCK_MILLISECONDS = 1_000;
 const RETRY_SECONDS = 1;
+/** Between two looks at the time that requests have taken. */
+const LOOK_MILLISECONDS = 500;
 
 // As they are before any application is loaded.
 const { _listen2: listenOnHandle, close: closeListener } = net.Server.prototype as net.Server & { _listen2: unknown };
@@ -40,6 +43,17 @@ interface Turn {
   readonly records: Uint8Array;
   readonly envelopes: Float64Array;
   readonly onTurn: (count: number) => void;
+}
+
+/** Zero stands for no limit in all numbers. */
+export interface HttpSettings {
+  socketTimeout: number;
+  /** Milliseconds until an answer begins. */
+  requestTimeout: number;
+  /** So many requests are begun at a time; the others wait. */
+  most: number;
+  /** Takes the values of {@link Counted}. */
+  count(what: number): void;
 }
 
 export class HttpServer implements RequestSource {
@@ -56,13 +70,15 @@ export class HttpServer implements RequestSource {
   /** Given to the gateway, and not closed. */
   #active = 0;
   readonly #most: number;
+  readonly #count: HttpSettings['count'];
   readonly #waiting: HttpRequest[] = [];
   #draining = false;
   #lameUntil = 0;
 
-  /** At most `most` requests are begun at a time; the others wait. Zero stands for no limit in both numbers. */
-  constructor(sites: readonly Site[], { socketTimeout, most }: { socketTimeout: number; most: number }) {
+  constructor(sites: readonly Site[], { socketTimeout, requestTimeout, most, count }: HttpSettings) {
     this.#sites = sites;
+    this.#count = count;
+    if (requestTimeout > 0) setInterval(() => this.#checkTimes(requestTimeout), LOOK_MILLISECONDS).unref();
     this.#most = most > 0 ? most : Infinity;
     this.#timeout = socketTimeout > 0 ? socketTimeout : SOCKET_TIMEOUT;
   }
@@ -138,7 +154,12 @@ export class HttpServer implements RequestSource {
     }
     this.#active += 1;
     request.begun = true;
-    request.onTunnel = () => this.#makeRoom(request);
+    request.begunAt = performance.now();
+    this.#count(Counted.begun);
+    request.onTunnel = () => {
+      this.#count(Counted.upgraded);
+      this.#makeRoom(request);
+    };
     const { handle, record, hasBody } = request;
     const records = this.#turn?.records;
     const fits = records !== undefined && record.length <= records.length;
@@ -167,6 +188,7 @@ export class HttpServer implements RequestSource {
       this.release(request.handle);
       return;
     }
+    this.#count(request.tunnel ? Counted.upgradeOver : Counted.finished);
     request.closed();
     this.#makeRoom(request);
   }
@@ -218,6 +240,17 @@ export class HttpServer implements RequestSource {
       if (!request.begun) continue;
       // The process may be about to end: nothing of the application runs in here.
       setImmediate(() => request.abortBy(Reason.serverStops));
+    }
+  }
+
+  /** Behind mod_nwsgi, the child that waits for the answer does this. */
+  #checkTimes(most: number): void {
+    const now = performance.now();
+    for (const [handle, request] of this.#requests) {
+      if (!request.begun || request.headSent || request.answered || now - request.begunAt < most) continue;
+      writeLog(LogLevel.error, `NWSGI1209 the application did not begin its answer within ${most} ms (request-timeout); the client gets 504 (${request.req.method ?? ''} ${request.req.url ?? ''}). Look for a promise that never settles, or raise the limit`);
+      this.fail(handle, 504);
+      setImmediate(() => request.abortBy(Reason.timeout));
     }
   }
 
