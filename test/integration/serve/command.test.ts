@@ -5,7 +5,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePorts, NwsgiServe, projectRoot, waitFor, withServe } from '../harness/index.js';
+import { freePorts, NwsgiServe, projectRoot, sleep, waitFor, withServe } from '../harness/index.js';
 
 const command = join(projectRoot, 'dist', 'cli', 'main.js');
 const fixtures = join(projectRoot, 'test', 'fixtures', 'apps');
@@ -122,27 +122,32 @@ describe('the terminal', () => {
     });
   });
 
-  it('stops gracefully at the first Ctrl-C and at once at the second', async () => {
+  it.each([
+    ['gracefully at the first Ctrl-C', [0], 1000, 200],
+    ['at once at the second', [0, 600], 20_000, undefined],
+  ] as const)('stops %s', async (_, presses, milliseconds, status) => {
     const server = new NwsgiServe({ apps: ['faults/answers-slowly.mjs', 'faults/answer.mjs'] });
-    const folder = mkdtempSync(join(tmpdir(), 'nwsgi-terminal-'));
     const [port = 0] = await freePorts(1);
     // script(1) gives the command a terminal of its own, and passes on what is typed.
     const line = [process.execPath, command, 'serve', server.script, `--http=127.0.0.1:${port}`].join(' ');
-    const child = spawn('script', ['-qfec', line, join(folder, 'typescript')], { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, TERM: 'dumb' } });
+    const child = spawn('script', ['-qfec', line, join(server.root, 'typescript')], { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, TERM: 'dumb' } });
     let said = '';
     child.stdout.on('data', (text: Buffer) => (said += text.toString()));
     try {
       await waitFor(`the announcement; it said ${said}`, () => said.includes('process  '));
-      const slow = fetch(`http://127.0.0.1:${port}/?1000`);
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      child.stdin.write('\x03');
-      expect((await slow).status).toBe(200);
-      await waitFor('the end', () => child.exitCode !== null);
+      const slow = fetch(`http://127.0.0.1:${port}/?${milliseconds}`).catch(() => undefined);
+      await sleep(300);
+      for (const pause of presses) {
+        await sleep(pause);
+        expect(child.exitCode).toBe(null);
+        child.stdin.write('\x03');
+      }
+      await waitFor('the end', () => child.exitCode !== null, 8000);
       expect(child.exitCode).toBe(0);
+      if (status !== undefined) expect((await slow)?.status).toBe(status);
     } finally {
       child.kill('SIGKILL');
       server.dispose();
-      rmSync(folder, { recursive: true });
     }
   });
 });
