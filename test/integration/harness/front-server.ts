@@ -36,6 +36,7 @@ export class FrontServer {
     const [program, ...args] = this.kind === 'nginx' ? this.#nginx() : this.#caddy();
     const child = spawn(program as string, args, { detached: true, cwd: this.root, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: this.root } });
     this.#process = child;
+    live.add(this);
     let said = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (said += text.toString()));
     await waitFor(`${this.kind} to listen`, () => {
@@ -98,8 +99,15 @@ export class FrontServer {
       const impatience = setTimeout(() => child.kill('SIGKILL'), 2000);
       await ended;
       clearTimeout(impatience);
-      for (const { pid } of sessionProcesses(child.pid)) process.kill(pid, 'SIGKILL');
     }
+    this.dispose();
+  }
+
+  /** Ends what is left of it, and removes its folder. */
+  dispose(): void {
+    const pid = this.#process?.pid;
+    for (const member of pid === undefined ? [] : sessionProcesses(pid)) process.kill(member.pid, 'SIGKILL');
+    live.delete(this);
     rmSync(this.root, { recursive: true, force: true });
   }
 
@@ -119,3 +127,9 @@ export class FrontServer {
     return RawClient.connect(this.port);
   }
 }
+
+/** Whatever a test file leaves behind ends with its process. */
+const live = new Set<FrontServer>();
+process.on('exit', () => {
+  for (const server of live) server.dispose();
+});
