@@ -40,6 +40,7 @@ export default defineConfig({
         test: {
           name: 'quick-daemon',
           include: ['test/frameworks/quick/**/*.test.ts'],
+          exclude: ['test/frameworks/quick/serve.test.ts'],
           environment: 'node',
           env: { NWSGI_TEST_MODE: 'daemon' },
           ...httpd,
