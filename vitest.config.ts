@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 const httpd = {
   pool: 'forks',
-  // A server, its clients and the test itself share two cores.
-  maxWorkers: 2,
+  // On two cores: what a test does with its server is mostly waiting.
+  maxWorkers: 3,
   testTimeout: 30_000,
   hookTimeout: 60_000,
 } as const;

@@ -123,6 +123,8 @@ describe('a server that does not speak HTTP', () => {
       const { connect } = await import('node:net');
       const text = await new Promise((resolve, reject) => connect(port, '127.0.0.1').on('data', (data) => resolve(String(data))).on('error', reject));
       expect(text).toBe('plain');
+      // Lines of a worker come by way of its supervisor.
+      await s.expectLog(/NWSGI2108/);
       expect(s.log().match(/NWSGI2108[^\n]*127\.0\.0\.1 port/g)).toHaveLength(1);
     });
   });

@@ -11,11 +11,12 @@ export const mpms: readonly Mpm[] = (['event', 'worker', 'prefork'] as const).fi
 
 /**
  * A block of tests for every MPM. In daemon mode it runs with the event MPM only, unless `everyMpm` says that it is about what
- * differs between MPMs there: a child's threads, signals and end. All else happens in the worker, and on a socket to it
- * that all MPMs use alike.
+ * differs between MPMs there: a child's threads, signals and end. Then it runs with prefork, too; the worker MPM treats the
+ * module as event does. All else happens in the worker process, and on a socket to it that all MPMs use alike.
  */
 export function describeEachMpm(title: string, body: (mpm: Mpm) => void, { everyMpm = false } = {}): void {
-  const chosen = daemon && !everyMpm && wanted === undefined ? mpms.filter((mpm) => mpm === 'event') : mpms;
+  const ofDaemon = everyMpm ? ['event', 'prefork'] : ['event'];
+  const chosen = daemon && wanted === undefined ? mpms.filter((mpm) => ofDaemon.includes(mpm)) : mpms;
   describe.each(chosen)(`${title} (%s)`, (mpm) => body(mpm));
 }
 
