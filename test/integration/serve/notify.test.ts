@@ -109,7 +109,7 @@ describe('notifications', () => {
 
   it('that nobody takes are no reason not to serve', async () => {
     const server = await served(() => '/run/nowhere/notify').start();
-    expect(server.output()).toContain('NWSGI4320 /run/nowhere/notify does not take notifications: ENOENT');
+    await waitFor('the warning', () => server.output().includes('NWSGI4320 /run/nowhere/notify does not take notifications: ENOENT'));
     expect((await server.get('/')).status).toBe(200);
     await server.stop();
   });
