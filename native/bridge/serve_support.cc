@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "bridge/receive_output.h"
 #include "bridge/values.h"
@@ -164,6 +166,43 @@ Napi::Value redirect_output(Info info) {
   return number(info, 0);
 }
 
+std::vector<std::string> to_texts(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::string> texts;
+  for (uint32_t i = 0; i < array.Length(); ++i) texts.push_back(to_utf8(array.Get(i)));
+  return texts;
+}
+
+std::vector<char*> to_pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+Napi::Value replace_process(Info info) {
+  std::vector<std::string> arguments = to_texts(info[1]);
+  std::vector<std::string> environment = to_texts(info[2]);
+  // Node has marked them all as its own.
+  for (int fd = 0; fd < to_int(info[3]); ++fd) {
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags >= 0) ::fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+  }
+  ::execve(to_utf8(info[0]).c_str(), to_pointers(arguments).data(), to_pointers(environment).data());
+  return number(info, -errno);
+}
+
+Napi::Value become_user(Info info) {
+  const auto wanted = info[2].As<Napi::Array>();
+  std::vector<gid_t> groups;
+  for (uint32_t i = 0; i < wanted.Length(); ++i) groups.push_back(static_cast<gid_t>(wanted.Get(i).ToNumber().Uint32Value()));
+  // glibc applies each of them to all threads.
+  if (::setgroups(groups.size(), groups.data()) != 0) return number(info, -errno);
+  if (::setgid(static_cast<gid_t>(info[1].ToNumber().Uint32Value())) != 0) return number(info, -errno);
+  if (::setuid(static_cast<uid_t>(info[0].ToNumber().Uint32Value())) != 0) return number(info, -errno);
+  return number(info, 0);
+}
+
 Napi::Value take_output(Info info) { return Napi::Boolean::New(info.Env(), receive_output(to_int(info[0]))); }
 
 template <auto Function>
@@ -182,6 +221,8 @@ void add_serve_functions(Napi::Object exports) {
   define<duplicate>(exports, "duplicate");
   define<take_output>(exports, "receiveOutput");
   define<redirect_output>(exports, "redirectOutput");
+  define<become_user>(exports, "becomeUser");
+  define<replace_process>(exports, "replaceProcess");
 }
 
 }  // namespace nwsgi::bridge

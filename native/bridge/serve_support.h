@@ -15,6 +15,9 @@ namespace nwsgi::bridge {
 //   sendDatagram(address, text): 0                  to a unix datagram socket; '@' first: an abstract address
 //   duplicate(fd): fd
 //   redirectOutput(file): 0                         descriptors 1 and 2 append to the file, which is created (0640)
+//   becomeUser(uid, gid, groups): 0                 all ids of the process
+//   replaceProcess(file, arguments, environment, kept)  execve(): this process runs the file from now on, which has the
+//                                                   descriptors below `kept`; returns an errno only
 // Descriptors are close-on-exec and non-blocking.
 void add_serve_functions(Napi::Object exports);
 

@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { CliError, usageError } from './failure.js';
+import { errorName } from './support.js';
+import type { Support } from './support.js';
 
 export interface Identity {
   readonly uid: number;
@@ -58,6 +60,21 @@ function groupsOf(user: string): number[] {
   }
 }
 
+/**
+ * What a Node has queued with io_uring keeps root's rights when the process gives them up (CVE-2024-22017). One that may use it
+ * (Debian's Node 20) refuses to change its user; such a process is started anew without it, before anything is opened. It stays
+ * the same process, and workers inherit that, as is Node's own default.
+ */
+export function startWithoutIoUring(support: Support, env: NodeJS.ProcessEnv): void {
+  if (process.getuid?.() !== 0 || env.UV_USE_IO_URING === '0') return;
+  try {
+    process.setgroups?.(process.getgroups?.() ?? []);
+  } catch {
+    const variables = Object.entries({ ...env, UV_USE_IO_URING: '0' }).map(([name, value]) => `${name}=${value}`);
+    support.replaceProcess(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], variables, 3 + Number(env.LISTEN_FDS ?? 0));
+  }
+}
+
 export interface WantedIdentity {
   user?: string;
   group?: string;
@@ -85,9 +102,8 @@ export function wantedIdentity({ user, group, supplementaryGroups }: WantedIdent
 }
 
 /** Gives up root for good. `env` gets the variables of the user. */
-export function become({ uid, gid, groups, user, home }: Identity, env: NodeJS.ProcessEnv): void {
-  process.setgroups?.([...new Set([gid, ...groups])]);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
+export function become(support: Support, { uid, gid, groups, user, home }: Identity, env: NodeJS.ProcessEnv): void {
+  const result = support.becomeUser(uid, gid, [...new Set([gid, ...groups])]);
+  if (result !== 0) throw new CliError('NWSGI4303', `this process cannot become user ${user} (${errorName(result)})`);
   Object.assign(env, { USER: user, LOGNAME: user, HOME: home });
 }

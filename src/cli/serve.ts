@@ -7,7 +7,7 @@ import { LogLevel } from '../native.js';
 import { takeActivation } from './activation.js';
 import type { Activation } from './activation.js';
 import { CliError, usageError } from './failure.js';
-import { become, groupId, userId, wantedIdentity } from './identity.js';
+import { become, groupId, startWithoutIoUring, userId, wantedIdentity } from './identity.js';
 import type { Identity } from './identity.js';
 import { Listeners } from './listeners.js';
 import type { Wanted } from './listeners.js';
@@ -29,13 +29,14 @@ export async function serve(script: string, options: ServeOptions, version: stri
   const { env } = process;
   // Before anything that takes time: a signal that arrives early would end the process.
   const signals = new SignalQueue();
+  const support = loadSupport();
+  if (options.user !== undefined || options.group !== undefined) startWithoutIoUring(support, env);
   const legacy = takeLegacy(env);
   const activation = takeActivation(env, process.pid);
   const activated = legacy?.activated ?? activation.sockets;
   const directory = startDirectory(env);
   const plan = planServe(script, options, env, directory);
   const identity = wantedIdentity(options);
-  const support = loadSupport();
   const manager = new ServiceManager(support, env, process.pid, (text) => writeLog(LogLevel.warning, `NWSGI4320 ${text}`));
 
   const listeners = new Listeners(support, socketSettings(options, identity));
@@ -46,7 +47,7 @@ export async function serve(script: string, options: ServeOptions, version: stri
     if (pidPath !== '') pidFile = new PidFile(legacy === undefined ? pidPath : `${pidPath}.2`, identity);
     const errorLog = options.errorLog === undefined ? '' : resolve(directory, options.errorLog);
     if (errorLog !== '') openLog(support, errorLog, identity);
-    prepareProcess(options, identity);
+    prepareProcess(support, options, identity);
     warn(activation, identity);
     const config = supervisorConfig(plan, options, listeners.all, version, errorLog);
     const server = new ServeProcess({ config, development: options.errorPage === 'development', signals, listeners, activated, directory, manager, pidFile, pidPath, version, succeeds: legacy !== undefined });
@@ -88,14 +89,14 @@ function openLog(support: Support, file: string, identity: Identity | undefined)
   if (identity !== undefined) chownSync(file, identity.uid, identity.gid);
 }
 
-function prepareProcess({ umask, cpuPriority }: ServeOptions, identity: Identity | undefined): void {
+function prepareProcess(support: Support, { umask, cpuPriority }: ServeOptions, identity: Identity | undefined): void {
   try {
     if (cpuPriority !== 0 && os.getPriority(0) !== cpuPriority) os.setPriority(0, cpuPriority);
   } catch {
     throw usageError(`--cpu-priority ${cpuPriority}: only root may raise the priority; others can lower it (0 to 19)`);
   }
   if (umask !== undefined) process.umask(umask);
-  if (identity !== undefined) become(identity, process.env);
+  if (identity !== undefined) become(support, identity, process.env);
 }
 
 function warn({ warning }: Activation, identity: Identity | undefined): void {

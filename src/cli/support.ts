@@ -23,6 +23,9 @@ export interface Support {
   sendDatagram(address: string, text: string): number;
   duplicate(fd: number): number;
   redirectOutput(file: string): number;
+  becomeUser(uid: number, gid: number, groups: readonly number[]): number;
+  /** Returns only when it has failed. */
+  replaceProcess(file: string, argv: readonly string[], environment: readonly string[], kept: number): number;
 }
 
 /** dist/, whose parent is the folder of the package. */
