@@ -133,7 +133,7 @@ describe('the options', () => {
       const { status, text } = await server.get('/');
       expect(status).toBe(500);
       expect(text.includes('secret reason')).toBe(kind === 'development');
-      expect(server.output()).toContain('secret reason');
+      await waitFor('the reason in the log', () => server.output().includes('secret reason'));
       await server.stop();
     }
   });
