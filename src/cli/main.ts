@@ -13,6 +13,7 @@ try {
   exitCode = await runProgram(process.argv.slice(2), version, {
     // Loaded when it is asked for: --help need not wait for it.
     serve: async (script, options) => (await import('./serve.js')).serve(script, options, version),
+    reload: async (pidFile) => (await import('./reload.js')).reload(pidFile),
   });
 } catch (error) {
   const failure = describeFailure(error);

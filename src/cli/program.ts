@@ -7,6 +7,7 @@ import { BadValue } from './values.js';
 
 export interface Commands {
   serve(script: string, options: ServeOptions): Promise<number>;
+  reload(pidFile: string): Promise<number>;
 }
 
 /** Runs the command of `argv` (without node and the file) and resolves with its exit code. @throws CliError */
@@ -20,6 +21,15 @@ export async function runProgram(argv: readonly string[], version: string, comma
   addServe(program, async (script, options) => {
     exitCode = await commands.serve(script, options);
   });
+  program
+    .command('reload')
+    .summary('loads the code of a running nwsgi serve anew, without losing a request')
+    .requiredOption('--pid-file <file>', 'process file of that server')
+    .helpOption('-h, --help', 'prints this text')
+    .allowExcessArguments(false)
+    .action(async ({ pidFile }: { pidFile: string }) => {
+      exitCode = await commands.reload(pidFile);
+    });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ writeErr: () => {} });
     command.showSuggestionAfterError(true);

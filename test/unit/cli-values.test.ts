@@ -122,6 +122,7 @@ describe('the command line', () => {
         called = { script, options };
         return Promise.resolve(0);
       },
+      reload: () => Promise.reject(new Error('serve was asked for')),
     });
     if (called === undefined) throw new Error('serve was not called');
     return called;

@@ -56,6 +56,20 @@ describe('nwsgi', () => {
     expect([result.status, result.stdout]).toEqual([status, '']);
   });
 
+  it('reloads the server that a process file names, and nothing else', async () => {
+    const server = new NwsgiServe({ apps: ['hello.mjs'], args: (s) => [`--http=127.0.0.1:${s.port}`, `--pid-file=${join(s.root, 'run', 'pid')}`] });
+    await server.start();
+    const file = join(server.root, 'run', 'pid');
+    await waitFor('a worker', () => server.workers().length === 1);
+    const [before] = server.workers();
+    expect(nwsgi('reload', '--pid-file', file)).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    await waitFor('a fresh worker alone', () => server.workers().length === 1 && server.workers()[0] !== before);
+    expect((await server.get('/')).status).toBe(200);
+    await server.stop();
+    expect(nwsgi('reload', '--pid-file', file)).toMatchObject({ status: 1, stderr: expect.stringMatching(/^nwsgi: NWSGI4304 \S+ names no running process/) as string });
+    expect(nwsgi('reload')).toMatchObject({ status: 2, stderr: expect.stringMatching(/NWSGI4301 .*--pid-file/) as string });
+  });
+
   it('says that a port is in use', async () => {
     const server = net.createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
