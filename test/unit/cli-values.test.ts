@@ -142,7 +142,7 @@ describe('the command line', () => {
 
   it.each([
     [['serve'], "missing required argument 'script'."],
-    [[], 'no command was given. The commands are: serve. See nwsgi --help'],
+    [[], 'no command was given. The commands are: serve, reload. See nwsgi --help'],
     [['serv', 'x'], "unknown command 'serv'. Did you mean serve?"],
     [['serve', 'x', '--proceses', '4'], "unknown option '--proceses'. Did you mean --processes?"],
     [['serve', 'x', '--threads', 'many'], '--threads "many" is no number from 1 to 100000'],
