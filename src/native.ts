@@ -158,4 +158,4 @@ export interface BridgeConfig {
   home?: string;
 }
 
-export const BRIDGE_ABI = 2;
+export const BRIDGE_ABI = 3;

@@ -11,6 +11,7 @@
 
 #include "bridge/dispatcher.h"
 #include "bridge/values.h"
+#include "exchange/bridge_seam.h"
 #ifndef NWSGI_EMBEDDED
 #include "bridge/daemon.h"
 #include "bridge/serve_support.h"
@@ -24,7 +25,7 @@ using exchange::Exchange;
 using exchange::Ref;
 using Info = const Napi::CallbackInfo&;
 
-constexpr uint32_t kBridgeAbi = 2;  // BRIDGE_ABI in src/native.ts
+constexpr uint32_t kBridgeAbi = 3;  // BRIDGE_ABI in src/native.ts
 constexpr double kOver = -1;
 constexpr double kReadPending = 0;
 constexpr double kReadEnd = 1;
@@ -238,8 +239,15 @@ void define(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<Function>(exports.Env(), name));
 }
 
+// For add-ons that serve requests by threads of their own.
+Napi::Value seam(Napi::Env env) {
+  auto* const seam = new exchange::BridgeSeam{exchange::kSeamAbi, env.GetInstanceData<Dispatcher>()->context().mailbox.get()};
+  return Napi::External<exchange::BridgeSeam>::New(env, seam, [](Napi::Env, exchange::BridgeSeam* data) { delete data; });
+}
+
 void define_request_functions(Napi::Object exports) {
   exports.Set("abi", kBridgeAbi);
+  exports.Set("seam", seam(exports.Env()));
   define<attach>(exports, "attach");
   define<record>(exports, "record");
   define<respond>(exports, "respond");

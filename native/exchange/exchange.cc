@@ -168,6 +168,7 @@ void Exchange::finish_on_server() {
   wake_fd_ = -1;
   sink_ = nullptr;
   dropped.swap(output_);
+  wake_thread_locked();
 }
 
 // ---- loop ----
@@ -292,6 +293,36 @@ std::string Exchange::request_trailers_on_loop() {
   return body_ended_ ? trailers_ : std::string();
 }
 
+// ---- a thread ----
+
+void Exchange::serve_by_thread(ThreadSide* side) {
+  Ref<Mailbox> former;
+  std::lock_guard lock(mutex_);
+  former = std::exchange(mailbox_, nullptr);
+  by_thread_ = true;
+  thread_side_ = side;
+}
+
+BodyRead Exchange::wait_body_on_thread(size_t most) {
+  for (;;) {
+    BodyRead read = read_body_on_loop(most);
+    if (read.status != ReadStatus::kPending) return read;
+    std::unique_lock lock(mutex_);
+    thread_ready_.wait(lock, [this] {
+      return body_read_ != body_.size() || body_ended_ || !body_error_.empty() || over_locked();
+    });
+    if (body_read_ == body_.size() && !body_ended_ && body_error_.empty()) {
+      return {ReadStatus::kError, "the request ended before its body was read"};
+    }
+  }
+}
+
+bool Exchange::wait_writable_on_thread() {
+  std::unique_lock lock(mutex_);
+  thread_ready_.wait(lock, [this] { return !above_high_water_ || over_locked(); });
+  return !over_locked();
+}
+
 // ---- any thread ----
 
 void Exchange::fail(Failure failure) {
@@ -299,6 +330,7 @@ void Exchange::fail(Failure failure) {
   if (over_locked() && !half_closed_locked()) return;
   end_ = head_handed_over_ ? End::kAborted : End::kFailed;
   failure_ = std::move(failure);
+  wake_thread_locked();
   notify(std::move(lock));
 }
 
@@ -352,7 +384,9 @@ void Exchange::notify(std::unique_lock<std::mutex> lock) {
 
 // Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.
 void Exchange::post_locked(uint32_t events) {
-  if (mailbox_) mailbox_->post(this, events);
+  if (mailbox_) return mailbox_->post(this, events);
+  wake_thread_locked();
+  if ((events & kAborted) != 0 && thread_side_ != nullptr) thread_side_->on_abort(this, abort_reason_);
 }
 
 }  // namespace nwsgi::exchange

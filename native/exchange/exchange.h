@@ -2,8 +2,8 @@
 // FastCGI transport of a daemon) and the thread that runs the application ("loop": a Node environment's thread).
 //
 // Threads: methods that end in _on_server are called by the serving thread only, those that end in _on_loop by the
-// thread of the environment only; everything else may be called by any thread. One mutex for each exchange; no
-// method blocks except wait_on_server().
+// thread of the environment only (or by a thread of the application that took its place: serve_by_thread()); everything else
+// may be called by any thread. One mutex for each exchange; no method blocks except wait_…_on_server() and …_on_thread().
 // Lifetime: reference counted; the server holds one reference for the whole request, the mailbox one while the
 // exchange is queued or live. After finish_on_server() nothing that the loop does reaches the client any more:
 // loop-side calls return kOver.
@@ -58,6 +58,16 @@ class Sink {
   ~Sink() = default;
 };
 
+// Told of the end of a request that a thread serves (see Exchange::serve_by_thread). Called with the exchange's lock held, by
+// the server's thread: it must neither call the exchange nor wait for whoever may.
+class ThreadSide {
+ public:
+  virtual void on_abort(Exchange* exchange, AbortReason reason) noexcept = 0;
+
+ protected:
+  ~ThreadSide() = default;
+};
+
 class Exchange final : public RefCounted<Exchange>, public ServerLeg {
  public:
   // `record` as written by RecordWriter. `has_body`: a body was announced (Content-Length > 0, or chunked).
@@ -107,6 +117,15 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   // Takes what has arrived, at most `most` bytes; asks the server for more when there is room.
   BodyRead read_body_on_loop(size_t most);
 
+  // ---- a thread that may wait, in the place of a loop ----
+  // From now on the ..._on_loop methods belong to whoever calls this, one thread at a time; no mailbox hears of events any
+  // more. Before the exchange was submitted to a mailbox, or on the loop. `side` outlives the exchange; null: nobody is told.
+  void serve_by_thread(ThreadSide* side);
+  // Like read_body_on_loop(), but waits until there is something: never kPending.
+  BodyRead wait_body_on_thread(size_t most);
+  // Waits until write_on_loop(), which had reported more than kHighWater, may go on. False when the request is over.
+  bool wait_writable_on_thread();
+
   // ---- any thread ----
   // Ends the exchange unless it has ended: as a failure when no head was handed over, else as an abort.
   void fail(Failure failure);
@@ -139,6 +158,9 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void notify(std::unique_lock<std::mutex> lock);
   void post_locked(uint32_t events);
   void post_body_locked();
+  void wake_thread_locked() {
+    if (by_thread_) thread_ready_.notify_all();
+  }
 
   const std::string record_;
   const bool has_body_;
@@ -172,6 +194,9 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   bool finished_ = false;
 
   Ref<Mailbox> mailbox_;  // guarded by mutex_
+  bool by_thread_ = false;
+  ThreadSide* thread_side_ = nullptr;
+  std::condition_variable thread_ready_;  // for who waits in a ..._on_thread method
   uint64_t handle_ = 0;
   std::atomic<uint32_t> pending_events_{0};
 };

@@ -8,7 +8,26 @@
 
 namespace nwsgi::exchange {
 
+Ref<RequestTaker> Mailbox::taker() {
+  if (!has_taker_.load(std::memory_order_acquire)) return nullptr;
+  std::lock_guard lock(mutex_);
+  return taker_;
+}
+
+void Mailbox::set_taker_on_loop(Ref<RequestTaker> taker) {
+  std::lock_guard lock(mutex_);
+  taker_ = std::move(taker);
+  has_taker_.store(static_cast<bool>(taker_), std::memory_order_release);
+}
+
+size_t Mailbox::live() {
+  const Ref<RequestTaker> other = taker();
+  return live_.load(std::memory_order_relaxed) + (other ? other->in_progress() : 0);
+}
+
 bool Mailbox::submit(const Ref<Exchange>& exchange) {
+  // A taker that was closed takes nothing; so does this mailbox then.
+  if (const Ref<RequestTaker> other = taker(); other && other->take(exchange)) return true;
   uint64_t handle = 0;
   {
     std::lock_guard lock(mutex_);
@@ -98,6 +117,7 @@ std::vector<Ref<Exchange>> Mailbox::close(const Failure& failure) {
     }
     incoming_.clear();
   }
+  if (const Ref<RequestTaker> other = taker()) other->close(failure);
   for (const Ref<Exchange>& exchange : begun) exchange->fail(failure);
   return untouched;
 }
@@ -105,9 +125,12 @@ std::vector<Ref<Exchange>> Mailbox::close(const Failure& failure) {
 void Mailbox::drop_all() {
   std::vector<Slot> slots;
   std::vector<Queued> incoming;
+  Ref<RequestTaker> taker;
   {
     std::lock_guard lock(mutex_);
     closed_ = true;
+    taker = std::exchange(taker_, nullptr);
+    has_taker_.store(false, std::memory_order_relaxed);
     slots.swap(slots_);
     incoming.swap(incoming_);
     free_slots_.clear();

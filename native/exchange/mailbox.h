@@ -22,6 +22,19 @@ struct Envelope {
   Ref<Exchange> exchange;
 };
 
+// Takes requests before the loop sees them: those whose application runs on threads of its own. Lifetime: reference counted;
+// the mailbox lets go of it when its environment is gone.
+class RequestTaker : public RefCounted<RequestTaker> {
+ public:
+  virtual ~RequestTaker() = default;
+  // True when the request is the taker's from now on; else nothing has happened to it. Any thread; must not block.
+  virtual bool take(const Ref<Exchange>& exchange) noexcept = 0;
+  // Requests that were taken and are not over. Any thread.
+  virtual size_t in_progress() const noexcept = 0;
+  // Nothing more is taken, and what is in progress fails. Any thread; idempotent.
+  virtual void close(const Failure& failure) noexcept = 0;
+};
+
 struct StopRequest {
   std::string reason;
   uint32_t milliseconds = 0;
@@ -45,11 +58,15 @@ class Mailbox : public RefCounted<Mailbox> {
 
   // Whether a loop has ever asked to be woken, i.e. the gateway has started.
   bool attached() const { return attached_.load(std::memory_order_relaxed); }
-  size_t live() const { return live_.load(std::memory_order_relaxed); }
+  // Requests that were submitted and are not over, those of the taker included.
+  size_t live();
   // Of these, the ones that were upgraded: nobody awaits their end.
   size_t lasting() const { return lasting_.load(std::memory_order_relaxed); }
   // How long the oldest event has been waiting for the loop; zero when none waits.
   Clock::duration oldest_wait();
+
+  // Once, before or after requests have come; requests that are queued already stay the loop's.
+  void set_taker_on_loop(Ref<RequestTaker> taker);
 
   // Called by any thread when something was queued and the loop may sleep; must not block or call back. After
   // set_waker_on_loop(nullptr, nullptr) has returned, nobody calls the previous waker any more.
@@ -92,6 +109,7 @@ class Mailbox : public RefCounted<Mailbox> {
   // The caller's lock is released before the loop is woken, so that the loop does not run into it.
   void enqueue(std::unique_lock<std::mutex> lock, Queued queued);
   void wake(std::unique_lock<std::mutex> lock);
+  Ref<RequestTaker> taker();
   bool take_back_locked(uint64_t handle);
   // The slot that the handle names, or null when the handle is stale.
   Slot* slot_locked(uint64_t handle);
@@ -112,6 +130,8 @@ class Mailbox : public RefCounted<Mailbox> {
   void* waker_data_ = nullptr;
   std::atomic<size_t> live_{0};
   std::atomic<size_t> lasting_{0};
+  Ref<RequestTaker> taker_;             // guarded by mutex_
+  std::atomic<bool> has_taker_{false};  // a hint, so that requests of other environments need no further lock
 
   // Loop only: what was taken out of incoming_ in one swap and not yet delivered.
   std::vector<Queued> taken_;

@@ -1,0 +1,50 @@
+// Calls an application for one request and delivers what it returns (PEP 3333).
+#pragma once
+
+#include "python/request.h"
+
+namespace nwsgi::python {
+
+// On a pool's thread, with the GIL held before and after. Ends the exchange in every case, or hands it to the observer as a
+// RequestFault; leaves no Python error set; close() of the result was called.
+void run_request(Request* request);
+
+// ---- parts, each in a file of its own ----
+
+// The environ: a fresh dict of the application's constants and the record's variables; also fills the request's fields "from the
+// record". Null with a Python error set, or with none for a malformed record. (environ.cc)
+PyObject* build_environ(Request* request);
+
+// wsgi.input, wsgi.errors (input.cc, log_stream.cc); null with a Python error set.
+PyObject* make_input(Request* request);
+PyObject* make_errors(Request* request);
+// start_response (start_response.cc) and the write callable that it returns.
+PyObject* make_start_response(Request* request);
+PyObject* make_early_hints(Request* request);
+
+// ---- the response (response.cc) ----
+// Hands one block over: the head first, Content-Length honoured (W-99), waits while the client is slow. `bytes` may be empty.
+// False with a Python error set, or with none when the request was aborted or nothing more is wanted.
+enum class Sent : uint8_t { kMore, kEnough, kGone, kError };
+Sent send_block(Request* request, const char* bytes, Py_ssize_t size);
+// A result that is one block (or none), and no write() came before: head, block and end at once.
+Sent send_whole(Request* request, const char* bytes, Py_ssize_t size);
+// Ends a response whose blocks were all sent. Sent::kError with a Python error set for a body that is too short (W-100), or
+// where start_response was not called (W-07).
+Sent complete(Request* request);
+
+// The result is a file wrapper that can be sent by its descriptor (W-117…W-124): does so and ends the response.
+// *handled is false when it has to be iterated like anything else. (file_wrapper.cc)
+Sent send_file(Request* request, PyObject* result, bool* handled);
+
+// ---- faults (fault.cc) ----
+// Takes the Python error that is set, and clears it. `problem`: where the exception itself does not say (SystemExit,
+// RequestTimeout and our own errors do).
+Fault take_fault(Interpreter* interpreter, const char* problem);
+// Sets a Python exception (of `type`) whose problem is known to take_fault(), with "NWSGIcode message" as its text.
+void raise_problem(PyObject* type, const char* problem, const char* format, ...);
+
+// Writes to the request's log, else to the observer's. Any thread; the GIL need not be held.
+void log_for(Request* request, uint8_t level, std::string text);
+
+}  // namespace nwsgi::python
