@@ -6,6 +6,8 @@ const httpd = {
   maxWorkers: 3,
   testTimeout: 30_000,
   hookTimeout: 60_000,
+  // Real servers, real signals, two cores: a test that fails is tried once more, and npm test names it when it then passes.
+  retry: 1,
 } as const;
 
 /** What declares process groups itself, or serves no request of an application: it runs once, in the project "integration". */

@@ -62,17 +62,20 @@ export async function runVitest(project, rest = [], environment = {}) {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
+    `--reporter=${join(root, 'scripts', 'lib', 'second-attempts.mjs')}`,
     ...rest,
   ];
+  const attempts = join(cache, `vitest-${project}-attempts.json`);
+  rmSync(attempts, { force: true });
   const status = await new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
       cwd: root,
-      env: { ...process.env, ...environment },
+      env: { ...process.env, ...environment, NWSGI_TEST_ATTEMPTS: attempts },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     child.on('close', (code) => resolve(code ?? 1));
   });
-  return countVitest(report, status);
+  return { ...countVitest(report, status), ...attemptsOf(attempts, project) };
 }
 
 function countVitest(file, status) {
@@ -87,10 +90,25 @@ function countVitest(file, status) {
   return { passed: report.numPassedTests, failed, skipped: report.numPendingTests + report.numTodoTests };
 }
 
+/** What failed, and what passed at the second attempt only. */
+function attemptsOf(file, project) {
+  if (!existsSync(file)) return {};
+  const named = (list) => list.map(({ name, reason }) => `${project}: ${name}${reason ? `: ${reason}` : ''}`);
+  const { failed, retried } = JSON.parse(readFileSync(file, 'utf8'));
+  return { failures: named(failed), retried: named(retried) };
+}
+
+function list(title, lines) {
+  if (lines.length > 0) console.log(`\n${title}\n${lines.map((line) => `  ${line}`).join('\n')}`);
+}
+
 /** Prints the sum of several results as the last line, and returns the exit status that goes with it. */
 export function summarise(results) {
   const sum = (key) => results.reduce((total, result) => total + result[key], 0);
   const [passed, failed, skipped] = [sum('passed'), sum('failed'), sum('skipped')];
+  const collected = (key) => results.flatMap((result) => result[key] ?? []);
+  list('Passed at the second attempt only:', collected('retried'));
+  list('Failed:', collected('failures'));
   console.log(passed + failed === 0 ? '\nNo test ran.' : '');
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
   return failed === 0 && passed > 0 ? 0 : 1;
