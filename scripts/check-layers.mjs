@@ -9,7 +9,7 @@ import { filesBelow } from './lib/stamps.mjs';
 const foreign = [
   { name: 'httpd and APR headers', pattern: /^(httpd|http_\w+|ap_\w+|apr\w*|util_\w+|mod_\w+|scoreboard|mpm_common|unixd)\.h$/, folders: ['module'] },
   { name: "Node's and V8's C++ headers", pattern: /^(node|v8[\w-]*|cppgc\/.*|libplatform\/.*)(\.h)?$/, folders: ['runtime'] },
-  { name: 'Node-API', pattern: /^(napi|node_api|js_native_api\w*)(-inl)?\.h$/, folders: ['bridge'] },
+  { name: 'Node-API', pattern: /^(napi|node_api|js_native_api\w*)(-inl)?\.h$/, folders: ['bridge', 'python_addon'] },
   { name: 'libuv', pattern: /^uv\.h$/, folders: ['bridge', 'runtime', 'fastcgi'] },
   { name: 'CPython', pattern: /^Python\.h$/, folders: ['python'] },
 ];
@@ -21,7 +21,8 @@ const layers = {
   bridge: ['exchange', 'fastcgi'],
   runtime: ['exchange', 'bridge'],
   fastcgi: ['exchange'],
-  python: ['exchange', 'bridge'],
+  python: ['exchange'],
+  python_addon: ['exchange', 'python'],
   test: ['exchange', 'fastcgi', 'module', 'runtime'],
 };
 
