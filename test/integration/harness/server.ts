@@ -23,7 +23,9 @@ import { sleep, waitFor } from './wait.js';
 export const sanitized = process.env.NWSGI_TEST_SANITIZE === '1';
 
 export const projectRoot = resolvePath(dirname(fileURLToPath(import.meta.url)), '../../..');
-const fixtures = join(projectRoot, 'test', 'fixtures', 'apps');
+const fixtures = join(projectRoot, 'test', 'fixtures');
+/** Applications and modules of Python are checked in beside those of JavaScript. */
+const folderOf = (name: string) => join(fixtures, /\.(py|wsgi)$/.test(name) ? 'python' : 'apps');
 const apache = '/usr/sbin/apache2';
 
 /**
@@ -66,11 +68,11 @@ export class HttpdServer {
     return join(this.root, 'apps', name);
   }
 
-  /** Copies a checked-in application (test/fixtures/apps). Returns its path. */
+  /** Copies a checked-in application (test/fixtures/apps; test/fixtures/python for .py and .wsgi). Returns its path. */
   addApp(name: string): string {
     const target = this.app(name);
     mkdirSync(dirname(target), { recursive: true });
-    copyFileSync(join(fixtures, name), target);
+    copyFileSync(join(folderOf(name), name), target);
     chmodSync(target, 0o644);
     return target;
   }
