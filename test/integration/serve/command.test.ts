@@ -142,8 +142,9 @@ describe('the terminal', () => {
   ] as const)('stops %s', async (_, presses, milliseconds, status) => {
     const server = new NwsgiServe({ apps: ['faults/answers-slowly.mjs', 'faults/answer.mjs'] });
     const [port = 0] = await freePorts(1);
-    // script(1) gives the command a terminal of its own, and passes on what is typed.
-    const line = [process.execPath, command, 'serve', server.script, `--http=127.0.0.1:${port}`].join(' ');
+    // script(1) gives the command a terminal of its own, and passes on what is typed. The shell that it starts, whichever
+    // that is, must not stay: it would get the signal, too.
+    const line = ['exec', process.execPath, command, 'serve', server.script, `--http=127.0.0.1:${port}`].join(' ');
     const child = spawn('script', ['-qfec', line, join(server.root, 'typescript')], { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, TERM: 'dumb' } });
     let said = '';
     child.stdout.on('data', (text: Buffer) => (said += text.toString()));
