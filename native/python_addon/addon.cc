@@ -17,6 +17,9 @@ namespace {
 using Info = const Napi::CallbackInfo&;
 
 constexpr uint32_t kPythonAbi = 1;  // PYTHON_ABI in src/python/addon.ts
+#ifndef NWSGI_PYTHON_VERSION
+#define NWSGI_PYTHON_VERSION ""
+#endif
 
 // Of one environment; freed with it.
 struct Instance {
