@@ -24,6 +24,7 @@ struct HostOptions {
   std::string gateway_directory;          // folder of the compiled gateway (bootstrap.cjs)
   std::vector<std::string> node_options;  // WSGINodeOptions, in order
   std::string server_software;            // for nwsgi.server in messages
+  std::string python_json;                // BridgeConfig.python of src/native.ts; '' for none
   std::chrono::milliseconds drain_time{15000};  // how long a replaced environment may finish its requests
 };
 
@@ -67,7 +68,7 @@ class ApplicationHost {
 
 // What the module and the runtime have to agree on: the version of this interface, and the layout of the objects that
 // both touch, so that files of two builds are refused instead of misreading each other.
-constexpr uint32_t kHostInterface = 2;
+constexpr uint32_t kHostInterface = 3;
 constexpr uint32_t kHostAbi = kHostInterface << 24 | (sizeof(Exchange) + 3 * sizeof(Work) + 5 * sizeof(OutputItem) +
                                                      7 * sizeof(HostOptions) + 11 * sizeof(Failure));
 

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "module/log.h"
+#include "module/python_settings.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -15,6 +16,7 @@ ServerConfig* new_server_config(apr_pool_t* pool) {
   config->mounts = table;
   config->preloads = apr_array_make(pool, 2, sizeof(PreloadEntry));
   config->node_options = apr_array_make(pool, 2, sizeof(const char*));
+  config->python = new_python_settings(pool);
   return config;
 }
 
@@ -37,6 +39,7 @@ void* merge_server_config(apr_pool_t* pool, void* base_data, void* add_data) {
   merged->mounts = add->mounts;
   merged->preloads = add->preloads;
   merged->node_options = add->node_options;
+  merged->python = add->python;
   merged->base = static_cast<const ServerConfig*>(base_data);
   return merged;
 }

@@ -67,12 +67,14 @@ struct PreloadEntry {
 };
 
 struct ResolvedMount;  // storage.h
+struct PythonSettings;  // python_settings.h
 
 struct ServerConfig {
   MountTable* mounts;
   const ServerConfig* base;       // the main server's, asked when no mount of a virtual host matches; null there
   apr_array_header_t* preloads;   // PreloadEntry
   apr_array_header_t* node_options;  // const char*; main server only
+  PythonSettings* python;            // main server only
   // Resolved mounts of this server in this child: own mounts first, then those of `base`. Null until the first one
   // is resolved. Each server has its own, because <Directory> sections differ between virtual hosts.
   std::atomic<std::atomic<const ResolvedMount*>*> slots;

@@ -21,7 +21,7 @@ struct DaemonOptions {
   int64_t processes;      // workers at the start of a pool
   int64_t min_processes;  // = processes unless given
   int64_t max_processes;  // = processes unless given
-  int64_t threads;        // most requests at a time in one worker
+  int64_t threads;        // most requests at a time in one worker; 0: not given
 
   // Who and where. Ids are looked up when the configuration is read; -1: what Apache's User and Group say.
   int64_t uid;
@@ -43,6 +43,12 @@ struct DaemonOptions {
   const char* node;                        // path as configured; null: found in PATH
   const apr_array_header_t* node_options;  // const char*
   const apr_array_header_t* env;           // const char*, NAME=value
+
+  // Python; null, 0: what the directives say.
+  const char* python_home;
+  const apr_array_header_t* python_path;  // const char*
+  const char* python_eggs;
+  int64_t switch_interval;                // microseconds
 
   // When workers are replaced.
   int64_t maximum_requests;
@@ -75,6 +81,10 @@ struct DaemonOptions {
   int64_t header_buffer_size;    // longest line of a response's head
   int64_t response_buffer_size;  // without effect: the leg takes no more than exchange::kHighWater ahead of the client
 };
+
+// Where threads= is not given: requests of JavaScript share one thread, and cost memory only.
+inline constexpr int64_t kJavaScriptThreads = 256;
+inline constexpr int64_t kPythonThreads = 15;
 
 struct DaemonGroup {
   const char* name;

@@ -49,7 +49,7 @@ constexpr Option kOptions[] = {
     number("processes", NWSGI_MEMBER(processes), 0, 1, kMost),
     number("min-processes", NWSGI_MEMBER(min_processes), 0, 1, kMost),
     number("max-processes", NWSGI_MEMBER(max_processes), 0, 1, kMost),
-    number("threads", NWSGI_MEMBER(threads), 256, 1, 100'000),
+    number("threads", NWSGI_MEMBER(threads), 0, 1, 100'000),
     other("user", ValueKind::kUser, NWSGI_MEMBER(uid)),
     other("group", ValueKind::kGroup, NWSGI_MEMBER(gid)),
     other("supplementary-groups", ValueKind::kGroups, NWSGI_MEMBER(supplementary_gids)),

@@ -14,6 +14,7 @@
 #include "module/application_env.h"
 #include "module/expansion.h"
 #include "module/mounts.h"
+#include "module/python_settings.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -227,7 +228,8 @@ RequestPlan make_plan(request_rec* r) {
   plan.process_group = expand_name(
       r, first_given(options.process_group, plan.settings->process_group, "%{GLOBAL}"), plan.script_name);
   plan.application_group = expand_name(
-      r, first_given(options.application_group, plan.settings->application_group, "%{RESOURCE}"), plan.script_name);
+      r, first_given(options.application_group, plan.settings->application_group,
+                     is_python_script(r->filename) ? "%{GLOBAL}" : "%{RESOURCE}"), plan.script_name);
   plan.callable =
       expand_name(r, first_given(options.callable, plan.settings->callable, "application"), plan.script_name);
   plan.type = first_given(options.type, plan.settings->type, "auto");

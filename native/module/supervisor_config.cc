@@ -13,6 +13,7 @@
 #include "module/application_env.h"
 #include "module/config.h"
 #include "module/log.h"
+#include "module/python_settings.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -78,11 +79,25 @@ std::string display_name_of(const DaemonGroup& group) {
   return name == "%{GROUP}" ? "(wsgi:" + std::string(group.name) + ')' : std::string(name);
 }
 
+// Options of the group win over the directives.
+std::string python_of(PythonSettings settings, const DaemonOptions& options, const DaemonFiles& files) {
+  if (options.python_home != nullptr) settings.home = options.python_home;
+  if (options.python_path != nullptr) settings.path = options.python_path;
+  if (options.python_eggs != nullptr) settings.eggs = options.python_eggs;
+  if (options.switch_interval != 0) settings.switch_interval = options.switch_interval;
+  PythonHostFacts facts;
+  facts.addons = files.bridge.substr(0, files.bridge.rfind('/'));
+  facts.threads = options.threads != 0 ? options.threads : kPythonThreads;
+  facts.processes = options.max_processes;
+  facts.interrupt_timeout = options.interrupt_timeout;
+  return python_json(settings, facts);
+}
+
 void add_limits(const DaemonOptions& options, JsonObject* config) {
   config->add("processes", options.processes);
   config->add("minProcesses", options.min_processes);
   config->add("maxProcesses", options.max_processes);
-  config->add("threads", options.threads);
+  config->add("threads", options.threads != 0 ? options.threads : kJavaScriptThreads);
   config->add("maximumRequests", options.maximum_requests);
   config->add("maximumRequestsJitter", options.maximum_requests_jitter);
   config->add("restartInterval", options.restart_interval);
@@ -129,6 +144,7 @@ std::string supervisor_config(server_rec* main_server, const DaemonGroup& group,
   config.add("socketTimeout", options.socket_timeout != 0 ? options.socket_timeout : timeout);
   config.add("logLevel", int64_t{ap_get_server_module_loglevel(main_server, APLOG_MODULE_INDEX)});
   config.add("reloading", true);
+  config.add_json("python", python_of(*server_config(main_server)->python, options, files));
   config.add_json("preload", json_array(preloads_of(main_server, group, identity)));
   return config.text();
 }

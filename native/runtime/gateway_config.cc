@@ -18,7 +18,8 @@ std::string gateway_config(const GroupSettings& settings, const std::string& gro
   return "{\"applicationGroup\":" + json_string(group) + ",\"processGroup\":\"\",\"serverSoftware\":" +
          json_string(settings.server_software) + ",\"version\":\"" NWSGI_VERSION "\",\"preload\":[" + preload +
          "],\"execPath\":" + json_string(settings.exec_path) +
-         ",\"ownDirectory\":" + (settings.platform->own_directories() ? "true" : "false") + "}";
+         ",\"ownDirectory\":" + (settings.platform->own_directories() ? "true" : "false") +
+         (settings.python_json.empty() ? "" : ",\"python\":" + settings.python_json) + "}";
 }
 
 }  // namespace nwsgi::runtime

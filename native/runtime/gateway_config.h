@@ -18,6 +18,7 @@ struct GroupSettings {
   std::string gateway_directory;
   std::string server_software;
   std::string exec_path;
+  std::string python_json;  // '' for none
   std::chrono::milliseconds drain_time{15000};
 };
 

@@ -42,6 +42,7 @@ Host::Host(std::unique_ptr<Platform> platform, const exchange::HostOptions& opti
   settings_.services = &services_;
   settings_.gateway_directory = options.gateway_directory;
   settings_.server_software = options.server_software;
+  settings_.python_json = options.python_json;
   // child_process.fork() and cluster start process.execPath; in a server that would be httpd.
   settings_.exec_path = exchange::find_node();
   settings_.drain_time = options.drain_time;
