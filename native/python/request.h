@@ -32,8 +32,9 @@ class Request final : public RefCounted<Request> {
   std::string id;      // nwsgi.request_id
 
   // ---- the response (start_response.cc, response.cc) ----
-  bool started = false;          // start_response was called, `head` is valid
+  bool started = false;          // start_response was called, successfully (`head` is not empty) or not
   bool head_sent = false;
+  bool ended = false;            // complete, failed or given up: nothing but log lines is possible
   bool written = false;          // write() was called
   int status = 0;
   std::string head;              // "200 OK\nName:value\n", without Content-Length
