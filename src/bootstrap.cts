@@ -7,7 +7,7 @@ import type { NativeBridge } from './native.js' with { 'resolution-mode': 'impor
 
 const BRIDGE = 'nwsgi_bridge';
 /** Same as BRIDGE_ABI of native.ts, which cannot be imported before the bridge is known to be there. */
-const ABI = 2;
+const ABI = 3;
 const CRITICAL = 2;
 
 function findBridge(): NativeBridge {
