@@ -41,12 +41,19 @@ class Request final : public RefCounted<Request> {
   int64_t content_length = -1;   // what the application announced
   int64_t sent = 0;              // bytes of the body that were handed over
 
-  // ---- times, for mod_wsgi's events (seconds since the epoch) ----
-  double began = 0;
+  // ---- for mod_wsgi's events ----
+  double began = 0;              // seconds since the epoch
+  unsigned input_reads = 0;
+  int64_t input_length = 0;
+  unsigned output_writes = 0;
+  PyObject* data = nullptr;      // dict of mod_wsgi.request_data(), once somebody has asked for it
 
   bool over() const { return !exchange; }
   // Nothing reaches the exchange any more.
-  void finish() { exchange = nullptr; }
+  void finish() {
+    exchange = nullptr;
+    Py_CLEAR(data);
+  }
 
  private:
   friend class RefCounted<Request>;
