@@ -259,33 +259,49 @@ Exchange::Accept Exchange::end_on_loop(End end) {
 Exchange::Accept Exchange::complete_on_loop() { return end_on_loop(End::kComplete); }
 Exchange::Accept Exchange::abort_on_loop() { return end_on_loop(End::kAborted); }
 
+// Between a request for a tunnel and its begin, what is there belongs to the request's body, not to the tunnel.
+size_t Exchange::body_ready_locked() const { return tunnel_ == Tunnel::kAsked ? 0 : body_.size() - body_read_; }
+
+void Exchange::body_taken_locked(size_t size) {
+  body_read_ += size;
+  if (body_read_ == body_.size()) {
+    body_.clear();
+    body_read_ = 0;
+  } else if (body_read_ >= kBodyWindow) {
+    body_.erase(0, body_read_);
+    body_read_ = 0;
+  }
+}
+
+ReadStatus Exchange::body_state_locked(std::string* error) {
+  const bool between = tunnel_ == Tunnel::kAsked;
+  if (!between && !body_error_.empty()) {
+    *error = body_error_;
+    return ReadStatus::kError;
+  }
+  if (!between && body_ended_) return ReadStatus::kEnd;
+  if (abort_reason_ != AbortReason::kNone || finished_) {
+    *error = "the request ended before its body was read";
+    return ReadStatus::kError;
+  }
+  return ReadStatus::kPending;
+}
+
 BodyRead Exchange::read_body_on_loop(size_t most) {
   std::unique_lock lock(mutex_);
-  const bool between = tunnel_ == Tunnel::kAsked;  // what is there belongs to the request's body, not to the tunnel
-  const size_t buffered = between ? 0 : body_.size() - body_read_;
-  if (buffered != 0) {
-    const size_t size = buffered < most ? buffered : most;
-    BodyRead read{ReadStatus::kData, body_.substr(body_read_, size)};
-    body_read_ += size;
-    if (body_read_ == body_.size()) {
-      body_.clear();
-      body_read_ = 0;
-    } else if (body_read_ >= kBodyWindow) {
-      body_.erase(0, body_read_);
-      body_read_ = 0;
-    }
+  if (const size_t ready = body_ready_locked(); ready != 0) {
+    BodyRead read{ReadStatus::kData, body_.substr(body_read_, ready < most ? ready : most)};
+    body_taken_locked(read.bytes.size());
     if (body_wanted_locked()) notify(std::move(lock));
     return read;
   }
-  if (!between && !body_error_.empty()) return {ReadStatus::kError, body_error_};
-  if (!between && body_ended_) return {ReadStatus::kEnd, {}};
-  if (abort_reason_ != AbortReason::kNone || finished_) {
-    return {ReadStatus::kError, "the request ended before its body was read"};
-  }
+  BodyRead read{ReadStatus::kPending, {}};
+  read.status = body_state_locked(&read.bytes);
+  if (read.status != ReadStatus::kPending) return read;
   body_requested_ = true;
   body_waiting_ = true;
   notify(std::move(lock));
-  return {ReadStatus::kPending, {}};
+  return read;
 }
 
 std::string Exchange::request_trailers_on_loop() {
@@ -304,16 +320,39 @@ void Exchange::serve_by_thread(ThreadSide* side) {
 }
 
 BodyRead Exchange::wait_body_on_thread(size_t most) {
+  BodyRead read{ReadStatus::kPending, std::string(most < kBodyWindow ? most : kBodyWindow, '\0')};
+  size_t got = 0;
+  std::string error;
+  read.status = wait_body_on_thread(read.bytes.data(), read.bytes.size(), &got, &error);
+  read.bytes.resize(got);
+  if (read.status == ReadStatus::kError) read.bytes = std::move(error);
+  return read;
+}
+
+ReadStatus Exchange::wait_body_on_thread(char* into, size_t most, size_t* got, std::string* error) {
+  *got = 0;
+  std::unique_lock lock(mutex_);
   for (;;) {
-    BodyRead read = read_body_on_loop(most);
-    if (read.status != ReadStatus::kPending) return read;
-    std::unique_lock lock(mutex_);
-    thread_ready_.wait(lock, [this] {
-      return body_read_ != body_.size() || body_ended_ || !body_error_.empty() || over_locked();
-    });
-    if (body_read_ == body_.size() && !body_ended_ && body_error_.empty()) {
-      return {ReadStatus::kError, "the request ended before its body was read"};
+    if (const size_t ready = body_ready_locked(); ready != 0) {
+      *got = ready < most ? ready : most;
+      body_.copy(into, *got, body_read_);
+      body_taken_locked(*got);
+      if (body_wanted_locked()) notify(std::move(lock));
+      return ReadStatus::kData;
     }
+    const ReadStatus status = body_state_locked(error);
+    if (status != ReadStatus::kPending) return status;
+    if (over_locked()) {
+      *error = "the request ended before its body was read";
+      return ReadStatus::kError;
+    }
+    body_requested_ = true;
+    body_waiting_ = true;
+    notify(std::move(lock));  // the serving side is to fetch more
+    lock = std::unique_lock(mutex_);
+    thread_ready_.wait(lock, [this] {
+      return body_ready_locked() != 0 || body_ended_ || !body_error_.empty() || over_locked();
+    });
   }
 }
 

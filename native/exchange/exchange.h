@@ -123,6 +123,9 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void serve_by_thread(ThreadSide* side);
   // Like read_body_on_loop(), but waits until there is something: never kPending.
   BodyRead wait_body_on_thread(size_t most);
+  // The same into the caller's memory: without an intermediate string. `got` is 0 unless kData is returned, `error` is set with
+  // kError.
+  ReadStatus wait_body_on_thread(char* into, size_t most, size_t* got, std::string* error);
   // Waits until write_on_loop(), which had reported more than kHighWater, may go on. False when the request is over.
   bool wait_writable_on_thread();
 
@@ -150,6 +153,10 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   Accept push_text(OutputItem::Kind kind, std::string text);
   Accept end_on_loop(End end);
   void take_work_locked(Work* work);
+  size_t body_ready_locked() const;
+  void body_taken_locked(size_t size);
+  // Nothing of the body can be taken now: why. Sets *error with kError.
+  ReadStatus body_state_locked(std::string* error);
   bool has_work_locked() const;
   bool body_wanted_locked() const;
   bool over_locked() const;
