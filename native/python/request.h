@@ -40,6 +40,7 @@ class Request final : public RefCounted<Request> {
   std::string head;              // "200 OK\nName:value\n", without Content-Length
   int64_t content_length = -1;   // what the application announced
   int64_t sent = 0;              // bytes of the body that were handed over
+  std::string log_partial;       // an unfinished line of wsgi.errors (log_stream.cc)
 
   // ---- for mod_wsgi's events ----
   double began = 0;              // seconds since the epoch
