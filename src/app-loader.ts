@@ -1,7 +1,6 @@
 /** Loads scripts and finds their applications; each script once for each environment. */
-import { access, constants } from 'node:fs/promises';
 import type { Application } from './application.js';
-import { codeOf, logText, NwsgiError, Problem, problemOf } from './errors.js';
+import { logText, Problem, problemOf } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { placeOf } from './exchange.js';
 import { FetchKind } from './fetch/application.js';
@@ -13,9 +12,12 @@ import type { NativeBridge, Preload } from './native.js';
 import { serverFor } from './node/application.js';
 import type { Patience } from './node/readiness.js';
 import type { NodeScripts } from './node/scripts.js';
+import type { Python } from './python/python.js';
+import { isPythonScript } from './python/recognise.js';
 import { exportsSomething, recognise } from './recognise.js';
 import type { Found, ScriptExports } from './recognise.js';
 import type { Target } from './record.js';
+import { whyUnreadable } from './script-file.js';
 import { WsgiKind } from './wsgi/application.js';
 
 /** Why a request for a script cannot be served. */
@@ -62,17 +64,21 @@ export class AppLoader {
   readonly #version: string;
   readonly #enter: EnterScript;
   readonly #nodeScripts: NodeScripts;
+  readonly #python: Python | undefined;
   readonly #scripts = new Map<string, Script>();
 
-  constructor(bridge: NativeBridge, version: string, nodeScripts: NodeScripts, enter: EnterScript) {
+  /** Without `python`, a script of Python is taken for one of JavaScript. */
+  constructor(bridge: NativeBridge, version: string, nodeScripts: NodeScripts, enter: EnterScript, python?: Python) {
     this.#bridge = bridge;
     this.#version = version;
     this.#nodeScripts = nodeScripts;
     this.#enter = enter;
+    this.#python = python;
   }
 
   /** Loads the script, unless that has begun already, and returns its application or the reason why there is none. */
   async load(target: Target, wishes: LoadWishes): Promise<LoadOutcome> {
+    if (this.#python !== undefined && isPythonScript(target.script)) return this.#python.load(target, wishes);
     const { callable, type } = target;
     // The record has the bytes of the path; Node wants its text.
     const script = Buffer.from(target.script, 'latin1').toString();
@@ -99,7 +105,9 @@ export class AppLoader {
   /** Loads scripts ahead of the first request; returns what to tell the host: '' or what did not load. */
   async preload(scripts: readonly Preload[]): Promise<string> {
     const failed: string[] = [];
-    for (const { script, callable, type, reloading, environment } of scripts) {
+    for (const { script, callable: name, type, reloading, environment, imported } of scripts) {
+      // Of a script that is only imported no callable is needed; one of JavaScript exports something in any case.
+      const callable = imported === true && isPythonScript(script) ? '' : name;
       const target: Target = { type, callable, script: Buffer.from(script).toString('latin1') };
       const { failure } = await this.load(target, { reloading, environment });
       if (failure === undefined) continue;
@@ -110,12 +118,8 @@ export class AppLoader {
   }
 
   async #import({ script, callable, type }: Target, wishes: LoadWishes): Promise<ImportOutcome> {
-    try {
-      await access(script, constants.R_OK);
-    } catch (cause) {
-      const error = new NwsgiError(Problem.scriptMissing, `${script} ${codeOf(cause) === 'ENOENT' ? 'is not there' : `cannot be read (${String(codeOf(cause))})`}`, { cause });
-      return { failure: { problem: Problem.scriptMissing, error, status: 404 } };
-    }
+    const unreadable = await whyUnreadable(script);
+    if (unreadable !== undefined) return { failure: { problem: Problem.scriptMissing, error: unreadable, status: 404 } };
     // Before the file is read, so that a change during the load is seen; also of one that does not load.
     if (wishes.reloading) this.#bridge.watch(script, callable, type, wishes.environment);
     else this.#bridge.remember?.(script, callable, type, wishes.environment);

@@ -23,11 +23,13 @@ export interface Incoming {
 }
 
 export interface Application {
-  readonly kind: 'wsgi' | 'node' | 'fetch';
+  readonly kind: 'wsgi' | 'node' | 'fetch' | 'python';
   /**
    * Starts a request. Returns what is to hear of its events, or undefined when it is over and released already.
    *
    * @throws NwsgiError NWSGI2213 for a malformed record; nothing was done with the request then.
    */
   begin(incoming: Incoming): Exchange | undefined;
+  /** From now on requests whose record begins with the target `key` are given to it. */
+  onAdopted?(key: string): void;
 }

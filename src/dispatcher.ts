@@ -34,6 +34,11 @@ interface Destination {
   readonly application: Application;
 }
 
+/** Requests that are not the dispatcher's any more, but still this environment's. */
+export interface RequestsElsewhere {
+  readonly inFlight: number;
+}
+
 export class Dispatcher {
   readonly #bridge: NativeBridge;
   readonly #loader: Loader;
@@ -41,6 +46,7 @@ export class Dispatcher {
   readonly #envelopes = new Float64Array(ENVELOPES * ENVELOPE_STRIDE);
   readonly #destinations = new Map<string, Destination>();
   readonly #live = new LiveExchanges();
+  #elsewhere: RequestsElsewhere | undefined;
   #idle: (() => void) | undefined;
   readonly #checkIdle = (): void => {
     if (this.#idle !== undefined && this.inFlight === 0) this.#idle();
@@ -61,7 +67,7 @@ export class Dispatcher {
 
   /** Requests whose answer is awaited; connections that were upgraded do not count. */
   get inFlight(): number {
-    let count = this.#live.size;
+    let count = this.#live.size + (this.#elsewhere?.inFlight ?? 0);
     for (const exchange of this.#live.values()) if (exchange.upgraded) count -= 1;
     return count;
   }
@@ -72,6 +78,12 @@ export class Dispatcher {
     return new Promise((resolve) => {
       this.#idle = resolve;
     });
+  }
+
+  /** `others` count as well; what is returned is to be called when they may have come to none. */
+  include(others: RequestsElsewhere): () => void {
+    this.#elsewhere = others;
+    return this.#checkIdle;
   }
 
   /** The requests in progress, for log lines of what may belong to one of them. */
@@ -91,6 +103,7 @@ export class Dispatcher {
   /** From now on `application` gets the requests whose record begins with the target `key`. */
   adopt(key: string, application: Application): void {
     this.#destinations.set(key, { target: parseTarget(key), application });
+    application.onAdopted?.(key);
   }
 
   #turn(count: number): void {

@@ -1,8 +1,9 @@
 /** The page that a developer sees when a request fails and WSGIErrorPage says "Development". Never sent otherwise. */
 import { hasTellingStack, stackOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
+import { isPythonError } from './python/error.js';
 import { remedyFor } from './remedies.js';
-import { excerptFor, isForeignFrame } from './source-excerpt.js';
+import { excerptFor, foreignInTraceback, isForeignFrame } from './source-excerpt.js';
 import type { Excerpt } from './source-excerpt.js';
 
 export interface PageInput {
@@ -12,6 +13,8 @@ export interface PageInput {
   status: number;
   /** The script and what of it was called. */
   place: string;
+  /** Of the language that the application is written in, where that is not this one: "Python 3.11.2". */
+  language?: string;
 }
 
 export interface Page {
@@ -110,9 +113,9 @@ function places({ place, environ }: PageInput): string[] {
   return [place, ...(id === '' ? [] : [`request ${id}`])];
 }
 
-function versions(environ: PageInput['environ']): string {
+function versions({ environ, language }: PageInput): string {
   const server = text(environ, 'SERVER_SOFTWARE') || 'unknown server';
-  return `${`nwsgi ${text(environ, 'nwsgi.version')}`.trim()} · Node ${process.versions.node} · V8 ${process.versions.v8} · ${server}`;
+  return `${`nwsgi ${text(environ, 'nwsgi.version')}`.trim()} · ${language ?? `Node ${process.versions.node} · V8 ${process.versions.v8}`} · ${server}`;
 }
 
 /** A mark below the column of the error; undefined when it is not known or not visible. */
@@ -134,7 +137,7 @@ function textPage(input: PageInput): string {
     }
   }
   if (hasTellingStack(input.problem, input.error)) parts.push('', stackOf(input.error));
-  parts.push('', requestLine(input.environ), '', versions(input.environ), '');
+  parts.push('', requestLine(input.environ), '', versions(input), '');
   return parts.join('\n');
 }
 
@@ -164,8 +167,10 @@ function code(excerpt: Excerpt): string {
 /** The application's own frames stand out. */
 function stack(error: unknown): string {
   const lines = stackOf(error).split('\n');
-  const marked = lines.map((line) => (isForeignFrame(line) ? `<span class="dim">${escapeHtml(line)}</span>` : escapeHtml(line)));
-  return `<h2>Stack</h2><pre>${marked.join('\n')}</pre>`;
+  const isPython = isPythonError(error);
+  const foreign = isPython ? foreignInTraceback(lines) : lines.map(isForeignFrame);
+  const marked = lines.map((line, i) => (foreign[i] === true ? `<span class="dim">${escapeHtml(line)}</span>` : escapeHtml(line)));
+  return `<h2>${isPython ? 'Traceback' : 'Stack'}</h2><pre>${marked.join('\n')}</pre>`;
 }
 
 function withCode(text: string): string {
@@ -188,7 +193,7 @@ ${excerpt === undefined ? '' : code(excerpt)}
 ${hasTellingStack(problem, error) ? stack(error) : ''}
 <h2>Request headers</h2>${table(headers)}
 <h2>environ</h2>${table(rows(environ, (key) => !key.startsWith('HTTP_')))}
-<p class="dim">${escapeHtml(versions(environ))}</p>
+<p class="dim">${escapeHtml(versions(input))}</p>
 <p class="dim">You see this page because of “WSGIErrorPage Development”. Visitors must not: it shows source code.</p>
 </body></html>
 `;

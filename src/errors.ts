@@ -3,6 +3,7 @@
  * table by a test. Texts are for the person who reads the log.
  */
 import { inspect, types } from 'node:util';
+import { isPythonError } from './python/error.js';
 import { remedyFor } from './remedies.js';
 
 export type Severity = 'critical' | 'error' | 'warning' | 'info';
@@ -277,6 +278,66 @@ export const Problem = {
     'The error is thrown where the rule was broken.',
     'The message names the rule. Remove validator() in production.',
   ),
+  pythonMissing: entry(
+    'NWSGI2601', 'error', 'There is no Python for the script',
+    'nwsgi was not built for the Python that python-home or WSGIPythonHome names (or for that of the system), or its libpython cannot be loaded.',
+    'Status 500 for all requests that wait for the script.',
+    'The message says what to install. Debian has the headers and the library of its Python in python3-dev; `npm run build` builds for every Python that it finds.',
+  ),
+  pythonVersion: entry(
+    'NWSGI2602', 'error', 'Another Python runs in this process already',
+    'Another module of the server (mod_wsgi, mod_python) or an application has started a Python of its own.',
+    'Status 500 for all requests that wait for the script.',
+    'Take the other module out of the configuration, or run the application in a process group of its own (WSGIDaemonProcess).',
+  ),
+  pythonStart: entry(
+    'NWSGI2603', 'error', 'Python did not start',
+    'The standard library was not found (a wrong python-home), or an option was refused.',
+    'Status 500 for all requests that wait for the script.',
+    'Read the message; check python-home, which is the folder above bin/python3, and PYTHONHOME in the environment of the server.',
+  ),
+  pythonExit: entry(
+    'NWSGI2604', 'error', 'The application called sys.exit()',
+    'SystemExit left the script while it was loaded, or the application.',
+    'Status 500. The process goes on: it has other requests and applications.',
+    'Do not call sys.exit() or exit() in a web application; raise an exception, or answer with an error.',
+  ),
+  pythonForked: entry(
+    'NWSGI2605', 'error', 'A process that the application forked came back',
+    'The application called os.fork(), and the child went on as if the request were its own.',
+    'The child process ends with status 70. The request is answered by the parent.',
+    'Let the child end by os._exit(), or start programs by subprocess.',
+  ),
+  pythonTimeout: entry(
+    'NWSGI2606', 'info', 'The request took too long and was interrupted',
+    'request-timeout was over; mod_wsgi.RequestTimeout was raised in the thread that ran it.',
+    'Status 504. The process goes on.',
+    'Make the application faster, give it time-outs for what it waits for, or raise request-timeout.',
+  ),
+  pythonStuck: entry(
+    'NWSGI2607', 'error', 'A thread of Python does not come back',
+    'A request took longer than request-timeout, and the exception that was raised in its thread did not arrive within interrupt-timeout: it waits in C code or in the system.',
+    'Status 504 for the request. In a process group the worker is replaced; in a process of Apache the thread is lost until it comes back.',
+    'The stack shows where it is. Give time-outs to sockets, database connections and locks.',
+  ),
+  pythonSignal: entry(
+    'NWSGI2608', 'warning', 'A signal handler was not registered',
+    'The application called signal.signal(). Signals belong to the server.',
+    'The call does nothing.',
+    'Leave the call out. WSGIRestrictSignal Off lets it through, at the risk that the server cannot be stopped any more.',
+  ),
+  pythonStdin: entry(
+    'NWSGI2609', 'error', 'A stream of the process is restricted',
+    'The application read sys.stdin (input(), a debugger) or wrote to sys.stdout while WSGIRestrictStdin or WSGIRestrictStdout is on.',
+    'The call raises an exception.',
+    'A web application has no terminal: read wsgi.input, write to sys.stderr or to logging.',
+  ),
+  pythonStalled: entry(
+    'NWSGI2610', 'warning', 'Python stands still',
+    'C code of an extension module has held the lock of the interpreter for more than a second: no other thread of Python can run.',
+    'All requests of that interpreter wait. In a process group the worker is replaced after deadlock-timeout.',
+    'Find the module that works without releasing the lock; give it smaller pieces, or processes of its own.',
+  ),
 } as const;
 
 export const errorCatalogue: readonly CatalogueEntry[] = Object.freeze(Object.values(Problem));
@@ -327,7 +388,7 @@ function isError(value: unknown): value is Error {
 /** `Name: message`, for any thrown value. Never throws. */
 export function summary(error: unknown): string {
   try {
-    if (problemOf(error) !== undefined) return (error as Error).message;
+    if (problemOf(error) !== undefined || isPythonError(error)) return (error as Error).message;
     return isError(error) ? `${String(error.name)}: ${String(error.message)}` : `${inspect(error, { depth: 1, breakLength: Infinity })} (not an Error)`;
   } catch {
     return 'a value that cannot be shown';
@@ -357,6 +418,7 @@ export function stackOf(error: unknown): string {
 const WITHOUT_STACK: ReadonlySet<CatalogueEntry> = new Set([
   Problem.scriptMissing, Problem.callableMissing, Problem.nothingToServe, Problem.misfit, Problem.notListening, Problem.typeScriptFailed,
   Problem.rawBytes, Problem.notStarted, Problem.badResult, Problem.badChunk, Problem.shortBody,
+  Problem.pythonMissing, Problem.pythonVersion, Problem.pythonStart,
   Problem.badRecord, Problem.clientGone, Problem.noResponse, Problem.badResponse, Problem.usedResponse, Problem.wrongLength,
 ]);
 
@@ -371,6 +433,7 @@ export function codeOf(error: unknown): unknown {
 
 /** False when the stack of `error` shows nothing but the gateway. */
 export function hasTellingStack(problem: CatalogueEntry, error: unknown): boolean {
+  if (isPythonError(error)) return error.stack !== '';
   return !WITHOUT_STACK.has(problemOf(error) ?? problem);
 }
 

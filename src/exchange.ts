@@ -21,7 +21,7 @@ export type FlowNumber = (typeof Flow)[keyof typeof Flow];
 /** How long an application may go on after its request was aborted, before it is left to itself. */
 const PATIENCE_MILLISECONDS = 100;
 
-const ABORT_TEXT = ['the request is over', 'the client left', 'the request took too long', 'the server stops', 'the server had a fault'] as const;
+export const ABORT_TEXT = ['the request is over', 'the client left', 'the request took too long', 'the server stops', 'the server had a fault'] as const;
 
 function ignore(): void {}
 

@@ -6,6 +6,7 @@
  * environment; a handle whose request is over is recognised (slot and generation), so a late call returns
  * {@link OVER} and can never touch another request.
  */
+import type { PythonAddon } from './python/addon.js';
 import type { ApplicationType } from './record.js';
 
 /** Event bits of one envelope; they may be combined. Same values as `exchange::Event` in native/exchange/exchange.h. */
@@ -44,6 +45,8 @@ export interface NativeBridge {
   readonly abi: number;
   /** JSON text of {@link BridgeConfig}. */
   readonly config: string;
+  /** For add-ons that serve requests by threads of their own; see native/exchange/bridge_seam.h. */
+  readonly seam?: unknown;
   /**
    * Registers the turn callback. Native code writes the records of up to 64 requests into `records` and one envelope
    * of {@link ENVELOPE_STRIDE} numbers for each into `envelopes`, then calls `onTurn(count)`. `offset` is -1 for a
@@ -122,6 +125,10 @@ export interface NativeBridge {
    * it would be everybody's. libuv's thread pool, on which asynchronous file system calls run, keeps the server's.
    */
   changeDirectory(path: string): number;
+  /** Python runs in this process from now on. Not in every host. */
+  pythonStarted?(python: Pick<PythonAddon, 'stalled' | 'stuck'>): void;
+  /** Asks for a fresh process in the place of this one. Not in every host. */
+  replace?(reason: string, why: string): void;
   /** Registers what runs when the environment is to stop; it calls {@link stopped} when it is done. `reason` is a word for logs. */
   onStop(callback: (reason: string, milliseconds: number) => void): void;
   /** The stop callback is done; the environment ends at once. */
@@ -136,6 +143,35 @@ export interface Preload {
   reloading: boolean;
   /** See Instructions.environment in record.ts: one code unit for each byte here, too. */
   environment: string;
+  /** Only to be run (WSGIImportScript): a script of Python needs no callable. */
+  imported?: boolean;
+}
+
+/** Settings of WSGIPython… directives and of a process group; see docs/directives.md. */
+export interface PythonConfig {
+  /** An installation or a virtual environment; '' for the system's. */
+  home: string;
+  path: string[];
+  /** PYTHON_EGG_CACHE; '' for none. */
+  eggs: string;
+  optimize: number;
+  dontWriteBytecode: boolean;
+  warnings: string[];
+  /** '' for random. */
+  hashSeed: string;
+  /** Seconds; 0 for Python's own. */
+  switchInterval: number;
+  restrictStdin: boolean;
+  restrictStdout: boolean;
+  restrictSignal: boolean;
+  perInterpreterGil: boolean;
+  destroyInterpreter: boolean;
+  threads: number;
+  processes: number;
+  /** Milliseconds. */
+  interruptTimeout: number;
+  /** Folder of the add-ons, one for each Python that nwsgi was built for. */
+  addons?: string;
 }
 
 /** What the host tells an environment at its start. */
@@ -156,6 +192,7 @@ export interface BridgeConfig {
   ownDirectory: boolean;
   /** In a process of its own: the working directory that the site has chosen; without one it is the application's folder. */
   home?: string;
+  python?: Partial<PythonConfig>;
 }
 
 export const BRIDGE_ABI = 3;

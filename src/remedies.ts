@@ -2,9 +2,16 @@
 import { resolve } from 'node:path';
 import { userInfo } from 'node:os';
 import type { CatalogueEntry } from './errors.js';
+import { isPythonError } from './python/error.js';
+import { pythonAdviceFor, pythonRemedyOf } from './python/remedies.js';
 
 /** What the error itself suggests, then what its problem does. Never throws. */
 export function remedyFor(problem: CatalogueEntry, error: unknown): string {
+  if (isPythonError(error)) {
+    const advice = pythonAdviceFor(error.message, user());
+    const remedy = pythonRemedyOf(problem) ?? problem.remedy;
+    return advice === undefined ? remedy : `${advice} ${remedy}`;
+  }
   let special: string | undefined;
   try {
     special = adviceFor(error) ?? adviceFor((error as { cause?: unknown } | undefined)?.cause);

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stackOf } from './errors.js';
+import { isPythonError } from './python/error.js';
 
 export interface ExcerptLine {
   number: number;
@@ -35,8 +36,24 @@ export function isForeignFrame(frame: string): boolean {
   return match !== null && pathOf(match[1] as string)?.startsWith(OWN_DIRECTORY) === true;
 }
 
+/** `  File "/usr/lib/python3/dist-packages/flask/app.py", line 5, in f` */
+const PYTHON_FRAME = /^\s+File "([^"]+)", line \d+/;
+const PYTHON_LIBRARY = /\/(?:site-packages|dist-packages|lib(?:64)?\/python3(?:\.\d+)?)\/|^</;
+
+/** For each line of a Python traceback, whether it is about code that is not the application's own. */
+export function foreignInTraceback(lines: readonly string[]): boolean[] {
+  let foreign = false;
+  return lines.map((line) => {
+    const file = PYTHON_FRAME.exec(line)?.[1];
+    if (file !== undefined) foreign = PYTHON_LIBRARY.test(file);
+    else if (!line.startsWith('    ')) foreign = false;
+    return foreign;
+  });
+}
+
 /** Around the first frame that belongs to the application; undefined when there is none that can be read. */
 export function excerptFor(error: unknown): Excerpt | undefined {
+  if (isPythonError(error)) return error.file === '' ? undefined : read(error.file, error.line, 0);
   for (const frame of stackOf(error).split('\n')) {
     const match = FRAME.exec(frame);
     if (match === null) continue;

@@ -13,6 +13,15 @@ export interface Servers {
   closeConnections(): void;
 }
 
+/** What ends. */
+export interface Ending {
+  readonly bridge: NativeBridge;
+  readonly dispatcher: Dispatcher;
+  readonly servers: Servers;
+  readonly output: ProcessOutput;
+  readonly python?: { stop(reason: string, milliseconds: number): void };
+}
+
 /** Listeners get at least this long, also when the requests took all the time there was. */
 const LEAST_FOR_LISTENERS = 100;
 /** Between looks at what an application still has to do. */
@@ -21,7 +30,7 @@ const PAUSE = 5;
 type Listener = (...args: unknown[]) => unknown;
 
 /** Never rejects; the caller reports to the bridge afterwards. */
-export async function stop(bridge: NativeBridge, dispatcher: Dispatcher, servers: Servers, output: ProcessOutput, reason: string, milliseconds: number): Promise<void> {
+export async function stop({ bridge, dispatcher, servers, output, python }: Ending, reason: string, milliseconds: number): Promise<void> {
   const deadline = Date.now() + milliseconds;
   await within(dispatcher.idle(), milliseconds);
   if (dispatcher.inFlight > 0) {
@@ -36,6 +45,7 @@ export async function stop(bridge: NativeBridge, dispatcher: Dispatcher, servers
   await untilDeadline(closed);
   if (told.mayGoOn) await untilDeadline(quiet(deadline));
   servers.closeConnections();
+  python?.stop(reason, Math.max(deadline - Date.now(), LEAST_FOR_LISTENERS));
   try {
     process.emit('exit', process.exitCode === undefined ? 0 : Number(process.exitCode));
   } catch (error) {

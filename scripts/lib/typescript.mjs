@@ -1,9 +1,12 @@
-// Compiles the gateway from src/ to dist/.
-import { existsSync, rmSync } from 'node:fs';
+// Compiles the gateway from src/ to dist/, and puts the Python part of the host beside it.
+import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './paths.mjs';
 import { run } from './steps.mjs';
 import { clearStamp, digest, filesBelow, isFresh, setStamp } from './stamps.mjs';
+
+/** Python code of the host: imported by Python, from dist/python. */
+const pythonPart = join(root, 'native', 'python', 'lib', 'nwsgi_host');
 
 export async function buildTypeScript() {
   const sources = [
@@ -11,6 +14,7 @@ export async function buildTypeScript() {
     join(root, 'package.json'),
     join(root, 'package-lock.json'),
     ...filesBelow(join(root, 'src'), /\.[cm]?ts$/),
+    ...filesBelow(pythonPart, /\.py$/),
   ];
   const key = digest(sources);
   const dist = join(root, 'dist');
@@ -25,6 +29,12 @@ export async function buildTypeScript() {
     }
   }
   await run('typescript', process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root]);
+  copyPythonPart(join(dist, 'python', 'nwsgi_host'));
   setStamp('typescript', key);
   return 'dist';
+}
+
+function copyPythonPart(target) {
+  rmSync(target, { recursive: true, force: true });
+  if (existsSync(pythonPart)) cpSync(pythonPart, target, { recursive: true, filter: (file) => !file.includes('__pycache__') });
 }

@@ -159,6 +159,7 @@ export function supervisorConfig(plan: ServePlan, options: ServeOptions, listene
     script: { path: plan.script, callable: options.callableObject, type: options.applicationType, mount: options.mount, errorPage: options.errorPage, reloading: options.reload },
     logLevel: 5,
     errorLog,
+    python: {},
   };
 }
 

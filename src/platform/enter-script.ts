@@ -17,6 +17,11 @@ export function scriptEntry(bridge: NativeBridge, config: BridgeConfig): EnterSc
   };
 }
 
+/** The same for a script of Python: its environment is os.environ, and its threads are not those of an environment of Node. */
+export function pythonEntry(config: BridgeConfig, enter: EnterScript): EnterScript {
+  return config.processGroup === '' ? () => undefined : enter;
+}
+
 function folderEntry(bridge: NativeBridge, config: BridgeConfig): (folder: string) => void {
   if (config.processGroup === '') {
     const directory = new WorkingDirectory(bridge, config);

@@ -1,5 +1,7 @@
 /** What a supervisor is told at its start: by httpd's parent process as JSON, or by `nwsgi serve`. */
+import type { PythonConfig } from '../native.js';
 import type { Listener, PreloadedScript, ServedScript } from './messages.js';
+import { pythonConfig } from './python-config.js';
 
 /** A script that is loaded before the first request for its application group. */
 export interface GroupPreload extends PreloadedScript {
@@ -36,7 +38,7 @@ export interface SupervisorConfig {
   processes: number;
   minProcesses: number;
   maxProcesses: number;
-  /** Most requests at a time in one worker. */
+  /** Most requests at a time in one worker; of a Python application as many as it has threads, see {@link PythonConfig}. */
   threads: number;
   maximumRequests: number;
   /** Percent by which limits of single workers differ, so that they are not reached at the same time. */
@@ -71,6 +73,7 @@ export interface SupervisorConfig {
   logLevel: number;
   /** Absolute path that reopenLogs() opens again; '' when whoever started the supervisor takes care of it. */
   errorLog: string;
+  python: Partial<PythonConfig>;
 }
 
 type NumberField = { [K in keyof SupervisorConfig]: SupervisorConfig[K] extends number ? K : never }[keyof SupervisorConfig];
@@ -146,6 +149,7 @@ export function completeConfig(given: unknown): SupervisorConfig {
   config.preload = array(source['preload'] ?? [], 'preload').map((entry, i) => preload(entry, `preload[${i}]`));
   config.listen = array(source['listen'] ?? [], 'listen').map((entry, i) => listener(entry, `listen[${i}]`));
   config.script = source['script'] === null || source['script'] === undefined ? null : servedScript(source['script']);
+  config.python = pythonConfig(record(source['python'] ?? {}, 'python'));
   return withProcesses(config as unknown as SupervisorConfig);
 }
 
@@ -171,6 +175,7 @@ function preload(given: unknown, where: string): GroupPreload {
     type: applicationType(source['type'] ?? 'auto', where),
     reloading: boolean(source['reloading'] ?? true, `${where}.reloading`),
     environment: variables(source['environment'] ?? '', `${where}.environment`),
+    imported: boolean(source['imported'] ?? false, `${where}.imported`),
   };
 }
 

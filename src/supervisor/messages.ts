@@ -2,6 +2,7 @@
  * What the supervisor and a worker say to each other through Node's IPC channel. Messages to a worker are internal ones of
  * Node (`cmd` begins with NODE_), so that applications do not see them among their own; those of a worker are plain.
  */
+import type { PythonConfig } from '../native.js';
 import type { ApplicationType } from '../record.js';
 
 /** Files of a worker: 0 is empty, 1 and 2 are read by the supervisor and end in the error log, then these. */
@@ -19,6 +20,7 @@ export interface PreloadedScript {
   type: ApplicationType;
   reloading: boolean;
   environment: string;
+  imported?: boolean;
 }
 
 /** A listening socket that workers accept from themselves. */
@@ -66,6 +68,7 @@ export interface WorkerConfig {
   requestTimeout: number;
   /** httpd's number; less important lines are not written. */
   logLevel: number;
+  python: Partial<PythonConfig>;
 }
 
 /** `cmd` of all messages to workers. */
@@ -87,6 +90,8 @@ export type FromWorker =
   | { type: 'loadFailed'; script: string }
   /** The script is about to be read; `stamp` as of stampOf() was taken before. Without `reloading` only new workers need to know it. */
   | { type: 'watch'; script: string; callable: string; applicationType: ApplicationType; environment: string; stamp: string; reloading?: boolean }
+  /** It is to be replaced by a fresh one: why, as a word for the application, and for the log. */
+  | { type: 'replace'; reason: string; why: string }
   /** A drain has begun. */
   | { type: 'draining' }
   /** The last words of a worker that ends by itself: why, and what its requests were answered. */
@@ -109,6 +114,7 @@ const FIELDS = new Map<FromWorker['type'], readonly (readonly [name: string, kin
   ['ready', [['failure', 'string']]],
   ['loadFailed', [['script', 'string']]],
   ['watch', [['script', 'string'], ['callable', 'string'], ['applicationType', 'string'], ['environment', 'string'], ['stamp', 'string']]],
+  ['replace', [['reason', 'string'], ['why', 'string']]],
   ['draining', []],
   ['exiting', [['code', 'string'], ['status', 'number'], ['text', 'string'], ['exitCode', 'number']]],
 ]);

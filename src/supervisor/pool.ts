@@ -297,6 +297,9 @@ export class Pool implements WorkerOwner {
         if (member.serving) this.#retryLoad();
         else member.loadFailed = true;
         return;
+      case 'replace':
+        if (member.serving) this.replace(member, message.reason, message.why);
+        return;
       case 'watch': {
         const { script, callable, applicationType: type, environment, stamp, reloading = true } = message;
         this.scripts.add({ script, callable, type, environment, reloading }, stamp);

@@ -179,7 +179,7 @@ export class WorkerProcess {
 
   #workerConfig(preload: PreloadedScript[]): WorkerConfig {
     const { config } = this.#surroundings;
-    const { serverSoftware, bridge, home, displayName, script, threads, shutdownTimeout, gracefulTimeout, socketTimeout, requestTimeout, logLevel } = config;
+    const { serverSoftware, bridge, home, displayName, script, threads, shutdownTimeout, gracefulTimeout, socketTimeout, requestTimeout, logLevel, python } = config;
     return {
       slot: this.slot,
       generation: this.generation,
@@ -198,6 +198,7 @@ export class WorkerProcess {
       requestTimeout: script === null ? 0 : requestTimeout,
       threads,
       logLevel,
+      python,
     };
   }
 

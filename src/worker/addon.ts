@@ -4,7 +4,7 @@ import type { LogLevelNumber, NativeBridge } from '../native.js';
 /** What the addon does for the gateway itself. The rest of {@link NativeBridge} is the worker's: see bridge.ts. */
 export type RequestFunctions = Pick<
   NativeBridge,
-  | 'abi' | 'attach' | 'record' | 'respond' | 'head' | 'write' | 'sendFile' | 'fileInfo' | 'interim' | 'upgrade' | 'trailers'
+  | 'abi' | 'seam' | 'attach' | 'record' | 'respond' | 'head' | 'write' | 'sendFile' | 'fileInfo' | 'interim' | 'upgrade' | 'trailers'
   | 'requestTrailers' | 'end' | 'abort' | 'fail' | 'release' | 'read' | 'bodyError' | 'abortReason'
 >;
 

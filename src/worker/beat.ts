@@ -16,14 +16,15 @@ function residentBytes(): number {
   }
 }
 
-/** Of the worker in this slot of the scoreboard. */
-export function startBeat(scoreboard: ArrayBuffer, slot: number): void {
+/** Of the worker in this slot of the scoreboard. Nothing is said while what serves its requests stands still, the loop or another. */
+export function startBeat(scoreboard: ArrayBuffer, slot: number, standsStill: () => boolean): void {
   const pools = new Uint32Array(scoreboard)[Header.poolSlots >> 2] as number;
   const entry = new Uint32Array(scoreboard, HEADER_SIZE + pools * POOL_SIZE + slot * WORKER_SIZE, WORKER_SIZE >> 2);
   let before = performance.eventLoopUtilization();
   let beats = 0;
   const set = (offset: number, value: number): void => void Atomics.store(entry, offset >> 2, value);
   const beat = (): void => {
+    if (standsStill()) return;
     Atomics.add(entry, Worker.loopBeat >> 2, 1);
     if (beats++ % 2 !== 0) return;
     const now = performance.eventLoopUtilization();

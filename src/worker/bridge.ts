@@ -4,6 +4,7 @@ import { writeLog } from '../daemon-log.js';
 import type { BridgeConfig, NativeBridge } from '../native.js';
 import type { FromWorker, WorkerConfig } from '../supervisor/messages.js';
 import { stampOf } from '../supervisor/stamp.js';
+import type { PythonAddon } from '../python/addon.js';
 import type { DaemonAddon } from './addon.js';
 
 type StopCallback = Parameters<NativeBridge['onStop']>[0];
@@ -13,6 +14,7 @@ export interface WorkerEvents {
   send(message: FromWorker): void;
   /** Preloads are done. */
   ready(failure: string): void;
+  pythonStarted(python: Pick<PythonAddon, 'stalled'>): void;
   onStop(callback: StopCallback): void;
   stopped(): void;
 }
@@ -34,11 +36,13 @@ export function workerBridge(addon: DaemonAddon, version: string, config: Worker
     remember: tell(false),
     // The process has a working directory of its own: nobody asks.
     changeDirectory: () => constants.errno.ENOTSUP,
+    pythonStarted: (python) => events.pythonStarted(python),
+    replace: (reason, why) => events.send({ type: 'replace', reason, why }),
     onStop: (callback) => events.onStop(callback),
     stopped: () => events.stopped(),
   };
 }
 
-function gatewayConfig({ applicationGroup, processGroup, serverSoftware, preload, home }: WorkerConfig, version: string): BridgeConfig {
-  return { applicationGroup, processGroup, serverSoftware, version, preload, home, execPath: '', ownDirectory: false };
+function gatewayConfig({ applicationGroup, processGroup, serverSoftware, preload, home, python }: WorkerConfig, version: string): BridgeConfig {
+  return { applicationGroup, processGroup, serverSoftware, version, preload, home, execPath: '', ownDirectory: false, python };
 }

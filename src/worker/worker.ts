@@ -7,6 +7,7 @@ import type { LogLevelNumber, NativeBridge } from '../native.js';
 import { encodeRecord } from '../record.js';
 import { EXIT_UNUSABLE, SCOREBOARD_FD } from '../supervisor/messages.js';
 import type { ToWorker, WorkerConfig } from '../supervisor/messages.js';
+import type { PythonAddon } from '../python/addon.js';
 import type { DaemonAddon } from './addon.js';
 import { startBeat } from './beat.js';
 import { workerBridge } from './bridge.js';
@@ -16,6 +17,9 @@ import { Departure } from './departure.js';
 import type { HttpServer } from './http/server.js';
 import { plainPairs } from './plain.js';
 import { takeSignals } from './signals.js';
+
+/** The interpreter of Python may be held by C code for so long before the worker is said to stand still. */
+const LONGEST_STALL = 1000;
 
 /** Runs the worker until it departs. */
 export function run(early: EarlyMessages): void {
@@ -38,6 +42,7 @@ class Worker {
   readonly #addon: DaemonAddon;
   readonly #departure: Departure;
   #http: HttpServer | undefined;
+  #python: Pick<PythonAddon, 'stalled'> | undefined;
 
   constructor(control: Control, config: WorkerConfig) {
     this.#config = config;
@@ -82,12 +87,15 @@ class Worker {
     });
     control.unref();
     this.#departure.add(addon);
-    startBeat(addon.mapScoreboard(SCOREBOARD_FD), slot);
+    startBeat(addon.mapScoreboard(SCOREBOARD_FD), slot, () => (this.#python?.stalled() ?? 0) > LONGEST_STALL);
     const own = workerBridge(addon, ownVersion(), config, {
       send: (message) => control.send(message),
       ready: (failure) => {
         if (failure === '' && !this.#departure.begun) this.#accept();
         control.send({ type: 'ready', failure });
+      },
+      pythonStarted: (python) => {
+        this.#python = python;
       },
       onStop: (callback) => this.#departure.onStop(callback),
       stopped: () => this.#departure.stopped(),

@@ -30,7 +30,7 @@ describe('stop', () => {
       order.push('cleaned up');
     });
     const { response } = host.begin();
-    await stop(host.bridge, host.dispatcher, servers, output, 'test', 1000);
+    await stop({ bridge: host.bridge, dispatcher: host.dispatcher, servers, output }, 'test', 1000);
     process.removeListener('exit', onExit);
     expect(order).toEqual(['SIGTERM after done', 'cleaned up', 'exit']);
     expect(host.bridge.siteLog).toEqual([]);
@@ -40,7 +40,7 @@ describe('stop', () => {
     const host = slow(300);
     const { released } = host.begin();
     const before = Date.now();
-    await stop(host.bridge, host.dispatcher, servers, output, 'test', 20);
+    await stop({ bridge: host.bridge, dispatcher: host.dispatcher, servers, output }, 'test', 20);
     expect(Date.now() - before).toBeLessThan(250);
     expect(host.bridge.siteLog.join()).toMatch(/NWSGI2403.*1 in flight/);
     await released;
@@ -51,12 +51,12 @@ describe('stop', () => {
     const say = (text: string) => () => void order.push(text);
     const host = slow(0);
     const closing = { close: async () => say('close')(), closeConnections: say('connections') };
-    await stop(host.bridge, host.dispatcher, closing, output, 'test', 50);
+    await stop({ bridge: host.bridge, dispatcher: host.dispatcher, servers: closing, output }, 'test', 50);
     // A test runner listens for messages too, so that the connections may be left the whole time.
     expect(new Set(order)).toEqual(new Set(['close', 'connections']));
     order.length = 0;
     process.on('SIGTERM', async () => say('SIGTERM')());
-    await stop(host.bridge, host.dispatcher, { ...closing, close: () => new Promise(say('close')) }, output, 'test', 50);
+    await stop({ bridge: host.bridge, dispatcher: host.dispatcher, servers: { ...closing, close: () => new Promise(say('close')) }, output }, 'test', 50);
     expect(order).toEqual(['SIGTERM', 'close', 'connections']);
   });
 
@@ -64,7 +64,7 @@ describe('stop', () => {
     process.on('SIGTERM', () => { throw new Error('sync'); });
     process.on('SIGTERM', async () => { throw new Error('async'); });
     const host = slow(0);
-    await stop(host.bridge, host.dispatcher, servers, output, 'test', 100);
+    await stop({ bridge: host.bridge, dispatcher: host.dispatcher, servers, output }, 'test', 100);
     expect(host.bridge.siteLog.join()).toMatch(/NWSGI2404.*sync[^]*NWSGI2404.*async/);
   });
 });

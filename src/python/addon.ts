@@ -1,0 +1,120 @@
+/** What nwsgi_python_<version>.node exports; see native/python_addon/addon.cc. All on the thread of the environment. */
+import type { LogLevelNumber } from '../native.js';
+
+/** Version of this interface; as kPythonAbi in native/python_addon/addon.cc. */
+export const PYTHON_ABI = 1;
+
+/** As HostOptions in native/python/host.h. */
+export interface PythonHostOptions {
+  /** Folder of the Python part (nwsgi_host). */
+  library: string;
+  /** sys.executable. */
+  executable: string;
+  /** Prefix of an installation that is no virtual environment; '' otherwise. */
+  home: string;
+  path: string[];
+  warnings: string[];
+  hashSeed: string;
+  optimize: number;
+  dontWriteBytecode: boolean;
+  /** Seconds; 0 for Python's own. */
+  switchInterval: number;
+  restrictStdin: boolean;
+  restrictStdout: boolean;
+  restrictSignal: boolean;
+  ownGil: boolean;
+  destroyInterpreter: boolean;
+  processGroup: string;
+  version: string;
+  serverSoftware: string;
+  threads: number;
+  processes: number;
+  /** Milliseconds. */
+  interruptTime: number;
+}
+
+export interface PythonScript {
+  /** '' for the main interpreter. */
+  interpreter: string;
+  applicationGroup: string;
+  /** In the file system's bytes, as latin-1. */
+  path: string;
+  callable: string;
+  /** See Instructions.environment in record.ts. */
+  environment: string;
+  callableNeeded: boolean;
+}
+
+/** As Fault in native/python/host.h. */
+export interface PythonFault {
+  /** A key of Problem in errors.ts. */
+  problem: string;
+  /** "ValueError: no such thing" */
+  summary: string;
+  /** As Python prints it; '' when it would tell nothing. */
+  traceback: string;
+  /** Of the innermost frame of the application; '' and 0 when it is not known. */
+  file: string;
+  line: number;
+}
+
+/** A request whose application failed; it waits for its answer. */
+export interface PythonRequestFault {
+  fault: PythonFault;
+  script: string;
+  callable: string;
+  headSent: boolean;
+  developmentPage: boolean;
+  /** As NativeBridge.abortReason. */
+  abortReason: number;
+  /** Of the environ. */
+  variables: [name: string, value: string][];
+}
+
+export interface PythonEvents {
+  /** What became of {@link PythonAddon.load}; 0 and a fault when the script did not load. */
+  loaded(ticket: number, application: number, fault: PythonFault | null): void;
+  /** A request waits for {@link PythonAddon.respond}, `fail` or `abort`. */
+  fault(token: number, request: PythonRequestFault): void;
+  /** Nothing is in progress any more; once after {@link PythonAddon.inFlight} had returned more than 0. */
+  over(): void;
+  /** A line that belongs to no request. */
+  log(level: LogLevelNumber, text: string): void;
+  /** A thread has not come back although its request timed out. */
+  stuck(where: string, stack: string): void;
+}
+
+export interface PythonAddon {
+  readonly abi: number;
+  /** Of the CPython that it is built for: "3.11". */
+  readonly version: string;
+  /**
+   * Starts CPython at the first call in the process. From now on requests of {@link route}d applications go to Python's
+   * threads without the loop. Returns the full version.
+   *
+   * @throws Error with the reason
+   */
+  start(seam: unknown, options: PythonHostOptions, events: PythonEvents): string;
+  load(ticket: number, script: PythonScript): void;
+  /** Requests whose record begins with this target go to the application at once. */
+  route(target: string, application: number): void;
+  /** Gives a request that the loop has got to the application; its handle is invalid then. */
+  begin(application: number, handle: number): void;
+  release(application: number): void;
+
+  // Each answers the failed request, which is forgotten.
+  respond(token: number, head: string, body: string): void;
+  fail(token: number, status: number, code: string, message: string): void;
+  abort(token: number): void;
+  /** Before that; false when no server listens any more. */
+  log(token: number, level: LogLevelNumber, text: string): boolean;
+
+  /** Requests of this environment that are in progress. */
+  inFlight(): number;
+  /** Milliseconds since when no thread has got the interpreter's lock; 0 when nobody waits for it. */
+  stalled(): number;
+  /** Threads that do not come back. */
+  stuck(): number;
+  /** The process ends: blocks at most so long. False when Python has not ended then. */
+  stop(reason: string, milliseconds: number): boolean;
+}
