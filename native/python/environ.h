@@ -47,7 +47,28 @@ class EnvironNames {
     PyObject* value = nullptr;  // the last value, owned by the table
   };
 
-  EnvironNames();
+  // Keys that build_environ() sets itself, and values for them.
+  enum class Own : uint8_t {
+    kInput,
+    kErrors,
+    kEarlyHints,
+    kMultiprocess,
+    kScriptName,
+    kPathInfo,
+    kListenerPort,
+    kRequestId,
+    kRequestStart,
+    kApplicationStart,
+    kThreadId,
+    kScriptReloading,
+    kOne,
+    kZero,
+    kEmpty,
+    kCount,
+  };
+
+  // Null with a Python error set.
+  static EnvironNames* create();
   // Frees Python objects.
   ~EnvironNames();
   EnvironNames(const EnvironNames&) = delete;
@@ -57,8 +78,11 @@ class EnvironNames {
   Meaning* find(std::string_view name);
   // A new reference to the value as a str, latin-1.
   static PyObject* text(Meaning* meaning, std::string_view value);
+  // Borrowed.
+  PyObject* own(Own which) const { return own_[static_cast<size_t>(which)]; }
 
  private:
+  EnvironNames();
   static constexpr size_t kSlots = 1024;
   static constexpr size_t kLongest = 48;
   struct Slot {
@@ -70,6 +94,7 @@ class EnvironNames {
   static void forget(Meaning* meaning);
 
   std::unique_ptr<Slot[]> slots_;
+  PyObject* own_[static_cast<size_t>(Own::kCount)] = {};
   Meaning long_name_;  // of the last name that is too long to be kept
 };
 

@@ -37,6 +37,8 @@ Sent send_head(Request* request);
 // Ends a response whose blocks were all sent. Sent::kError with a Python error set for a body that is too short (W-100), or
 // where start_response was not called (W-07).
 Sent complete(Request* request);
+// "the client left": why a request is over.
+const char* abort_text(Exchange* exchange);
 // Whether the response must not have a body: HEAD, 204, 304 (W-105, W-106).
 inline bool is_bodiless(const Request* request) {
   return request->is_head || request->status == 204 || request->status == 304;
