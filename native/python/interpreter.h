@@ -20,7 +20,9 @@ enum class Name : uint8_t { kClose, kRead, kFileno, kTell, kApplication, kCount 
 
 class Request;
 class EnvironNames;
+class Pool;
 
+// Lifetime: of the process. Reached by any thread; what it refers to is set before anybody else learns of it.
 struct Interpreter {
   std::string name;         // '' for the main one
   bool is_main = true;
@@ -31,6 +33,7 @@ struct Interpreter {
   EnvironNames* environ_names = nullptr;
   PyObject* module = nullptr;   // _nwsgi, the C part
   PyObject* library = nullptr;  // nwsgi_host, the Python part
+  Pool* pool = nullptr;         // runs its requests; set once the interpreter is prepared
 
   PyTypeObject* type(Type which) const { return types[static_cast<size_t>(which)]; }
   PyObject* name_of(Name which) const { return names[static_cast<size_t>(which)]; }
@@ -39,8 +42,11 @@ struct Interpreter {
 // Of the calling thread: set on the host's threads for as long as they run; null on threads of applications.
 Interpreter* current_interpreter();
 void set_current_interpreter(Interpreter* interpreter);
-// The interpreter whose code runs, by its own state: also on threads of applications. The GIL is held.
+// The interpreter whose code runs, by its own state: also on threads of applications. The GIL is held. Null for an interpreter
+// that the host has not made.
 Interpreter* running_interpreter();
+// Makes running_interpreter() know it, for the rest of the process.
+void register_interpreter(Interpreter* interpreter);
 
 // Makes the types and names of a new interpreter, imports the Python part and lets it prepare sys and os. The GIL is held; the
 // interpreter is the current one. False with a Python error set. (module.cc)

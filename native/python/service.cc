@@ -1,0 +1,69 @@
+#include "python/service.h"
+
+#include <sched.h>
+
+#include <utility>
+
+#include "python/threads.h"
+
+namespace nwsgi::python {
+
+bool Service::start(std::function<bool()> begin, Tick tick) {
+  return start_thread("nwsgi-python", [this, begin = std::move(begin), tick = std::move(tick)] {
+    // A working directory of Python's own: that of the thread that loaded the first application may be a Node environment's, and
+    // os.chdir() must not move anybody else. The threads of the pools are made by this one and share it.
+    unshare(CLONE_FS);
+    if (begin()) run(tick);
+  });
+}
+
+void Service::post(std::function<void()> task) {
+  {
+    std::lock_guard lock(mutex_);
+    if (over_) return;
+    tasks_.push_back(std::move(task));
+  }
+  news_.notify_one();
+}
+
+void Service::hurry() {
+  {
+    std::lock_guard lock(mutex_);
+    hurry_ = true;
+    dozing_.store(false, std::memory_order_relaxed);
+  }
+  news_.notify_one();
+}
+
+void Service::quit() {
+  std::vector<std::function<void()>> dropped;
+  std::lock_guard lock(mutex_);
+  over_ = true;
+  dropped.swap(tasks_);
+}
+
+void Service::run(const Tick& tick) {
+  Clock::time_point due = Clock::time_point::max();
+  std::unique_lock lock(mutex_);
+  while (!over_) {
+    const bool ticking = due != Clock::time_point::max();
+    dozing_.store(!ticking, std::memory_order_relaxed);
+    const auto has_news = [this] { return hurry_ || !tasks_.empty(); };
+    if (ticking) {
+      news_.wait_until(lock, due, has_news);
+    } else {
+      news_.wait(lock, has_news);
+    }
+    dozing_.store(false, std::memory_order_relaxed);
+    std::vector<std::function<void()>> tasks;
+    tasks.swap(tasks_);
+    const bool hurried = std::exchange(hurry_, false);
+    lock.unlock();
+    for (const std::function<void()>& task : tasks) task();
+    tasks.clear();
+    if (const Clock::time_point now = Clock::now(); hurried || now >= due) due = tick(now);
+    lock.lock();
+  }
+}
+
+}  // namespace nwsgi::python
