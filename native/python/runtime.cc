@@ -138,7 +138,7 @@ void Runtime::load(uint32_t ticket, const ScriptOptions& script, Ref<Observer> o
 void Runtime::run_load(Home* home, uint32_t ticket, const ScriptOptions& script, const Ref<Observer>& observer) {
   const bool queued = home->pool->run_task([home, ticket, script, observer] {
     Fault fault;
-    auto loaded = Ref<LoadedApplication>::adopt(load_application(&home->interpreter, home->pool.get(), script, observer, &fault));
+    auto loaded = Ref<Application>::adopt(load_application(&home->interpreter, home->pool.get(), script, observer, &fault));
     const WithoutGil without;
     observer->on_loaded(ticket, std::move(loaded), std::move(fault));
   });
