@@ -72,3 +72,6 @@ export function laboratory(language: Language, fixtures: readonly string[], more
   };
   return { ...more, apps: [...filesOf(language, names), ...(more.apps ?? [])], directives };
 }
+
+/** A code and the script of a fixture in one line of the error log. */
+export const inLog = (language: Language, code: string, fixture: string): RegExp => new RegExp(`${code}[^\\n]*${language.find(fixture).file.replaceAll('.', '\\.')}`);
