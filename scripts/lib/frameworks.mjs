@@ -5,6 +5,7 @@
 // of test/frameworks/package.json.
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { installPackages } from './debian.mjs';
 import { cache, root } from './paths.mjs';
 import { canRead } from './server-root.mjs';
 import { clearStamp, digest, filesBelow, isFresh, setStamp } from './stamps.mjs';
@@ -14,6 +15,12 @@ const sources = join(root, 'test', 'frameworks');
 const applications = join(sources, 'apps');
 const prepared = join(cache, 'frameworks');
 const shared = join(prepared, 'shared');
+
+/** Folder of the Python applications. They use Debian's packages and are copied from there by the tests. */
+const python = join(applications, 'python');
+const interpreter = '/usr/bin/python3';
+const quickPackages = ['python3', 'python3-flask', 'python3-django'];
+const pythonPackages = [...quickPackages, 'libapache2-mod-wsgi-py3', 'python3-httpbin', 'python3-bottle', 'radicale', 'mercurial'];
 
 /** What an installation makes of a project; the rest of its folder is a copy of the sources. */
 const produced = new Set(['node_modules', '.next', 'dist', 'build', 'build-shop', '.svelte-kit']);
@@ -34,6 +41,11 @@ export async function provideFrameworks({ libnode, quick = false }) {
     node = made.node;
     return made.said;
   });
+  await step('Python packages of the framework tests', async (note) => {
+    const installed = await installPackages(quick ? quickPackages : pythonPackages, note);
+    return installed.length > 0 ? `installed ${installed.join(' ')}` : null;
+  });
+  await step('application django', provideDjango);
   const own = quick ? [] : readdirSync(applications).filter(isOwnProject);
   for (const name of own) await step(`application ${name}`, () => provideProject(name));
   return { NWSGI_TEST_FRAMEWORKS: prepared, NWSGI_TEST_NODE: node };
@@ -53,7 +65,7 @@ export function readableFrameworks(environment, folder) {
 async function provideShared() {
   copySources(sources, shared, (name) => ['package.json', 'package-lock.json', '.npmrc'].includes(name));
   for (const name of readdirSync(applications)) {
-    if (!isOwnProject(name)) copySources(join(applications, name), join(shared, 'apps', name));
+    if (!isOwnProject(name) && name !== 'python') copySources(join(applications, name), join(shared, 'apps', name));
   }
   return installAndBuild('shared', sources, ['package.json', 'package-lock.json'].map((name) => join(sources, name)));
 }
@@ -62,6 +74,26 @@ async function provideProject(name) {
   const source = join(applications, name);
   copySources(source, join(prepared, name));
   return installAndBuild(name, source, filesBelow(source, /./));
+}
+
+/** The Django site with its database, an administrator ("admin", "lovelace"), and the static files of its admin site. */
+async function provideDjango() {
+  const source = join(python, 'django');
+  const folder = join(prepared, 'django');
+  const { stdout: version } = capture(interpreter, ['-B', '-c', 'import django; print(django.get_version())']);
+  const key = digest(filesBelow(source, /./), version);
+  if (isFresh('frameworks-django', key, [join(folder, 'data', 'db.sqlite3')])) return null;
+  clearStamp('frameworks-django');
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(source, folder, { recursive: true });
+  mkdirSync(join(folder, 'data'), { recursive: true });
+  const env = { DJANGO_SUPERUSER_PASSWORD: 'lovelace', LANG: 'C.UTF-8' };
+  const administrator = ['createsuperuser', '--noinput', '--username', 'admin', '--email', 'admin@example.org'];
+  for (const [index, command] of [['migrate', '--verbosity', '0'], administrator, ['collectstatic', '--noinput', '--verbosity', '0']].entries()) {
+    await run('frameworks-django', interpreter, ['-B', 'manage.py', ...command], { cwd: folder, env, append: index > 0 });
+  }
+  setStamp('frameworks-django', key);
+  return `prepared for Django ${version.trim()}`;
 }
 
 async function installAndBuild(name, source, inputs) {
