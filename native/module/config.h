@@ -60,7 +60,7 @@ struct MountTable {
 // One WSGIImportScript, or a mount that is to be loaded at child start.
 struct PreloadEntry {
   const char* script;
-  const char* callable;  // null: what the server says
+  const char* callable;  // null: what the server says; "": none is needed, the script is only imported (Python)
   const char* type;      // null: what the server says
   const char* process_group;  // "" for the server's own processes
   const char* application_group;

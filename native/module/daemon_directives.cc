@@ -9,6 +9,7 @@
 #include "module/daemon_options.h"
 #include "module/daemon_registry.h"
 #include "module/expansion.h"
+#include "module/foreign_directives.h"
 #include "module/log.h"
 #include "module/mount_directives.h"
 #include "module/values.h"
@@ -35,12 +36,6 @@ const char* redeclare(const cmd_parms* cmd, DaemonGroup* group, const DaemonOpti
   return config_error(cmd, Code::kGroupRedeclared,
                       "process group \"%s\" in %s is declared already in %s, with another %s=; make both lines the "
                       "same, or give one of the groups another name", group->name, where, group->where, different);
-}
-
-void note_ignored(const cmd_parms* cmd, const char* why) {
-  if (!warnings_wanted()) return;
-  log_server(cmd->server, APLOG_NOTICE, 0, Code::kDirectiveIgnored,
-             "%s in %s has no effect: %s; the line can be taken out", cmd->cmd->name, place_of(cmd), why);
 }
 
 }  // namespace
@@ -89,14 +84,14 @@ const char* set_socket_prefix(cmd_parms* cmd, void*, const char* value) {
 
 const char* set_socket_rotation(cmd_parms* cmd, void*, int) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
-  note_ignored(cmd, "a process group keeps its socket as long as its definition stays the same, so that no request "
+  note_ignored(cmd, cmd->cmd->name, "a process group keeps its socket as long as its definition stays the same, so that no request "
                     "is lost in a restart");
   return nullptr;
 }
 
 const char* set_accept_mutex(cmd_parms* cmd, void*, const char*) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
-  note_ignored(cmd, "workers do not compete for connections, so there is nothing to lock");
+  note_ignored(cmd, cmd->cmd->name, "workers do not compete for connections, so there is nothing to lock");
   return nullptr;
 }
 

@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "module/daemon_values.h"
+#include "module/foreign_directives.h"
 #include "module/log.h"
+#include "module/python_values.h"
 #include "module/values.h"
 
 namespace nwsgi::httpd_side {
@@ -49,7 +51,7 @@ constexpr Option kOptions[] = {
     number("processes", NWSGI_MEMBER(processes), 0, 1, kMost),
     number("min-processes", NWSGI_MEMBER(min_processes), 0, 1, kMost),
     number("max-processes", NWSGI_MEMBER(max_processes), 0, 1, kMost),
-    number("threads", NWSGI_MEMBER(threads), 0, 1, 100'000),
+    number("threads", NWSGI_MEMBER(threads), 0, 0, 100'000),
     other("user", ValueKind::kUser, NWSGI_MEMBER(uid)),
     other("group", ValueKind::kGroup, NWSGI_MEMBER(gid)),
     other("supplementary-groups", ValueKind::kGroups, NWSGI_MEMBER(supplementary_gids)),
@@ -91,20 +93,23 @@ constexpr Option kOptions[] = {
     other("node", ValueKind::kProgram, NWSGI_MEMBER(node)),
     other("node-options", ValueKind::kNodeOptions, NWSGI_MEMBER(node_options)),
     other("env", ValueKind::kVariable, NWSGI_MEMBER(env)),
+    other("python-home", ValueKind::kPythonHome, NWSGI_MEMBER(python_home)),
+    other("python-path", ValueKind::kPythonPath, NWSGI_MEMBER(python_path)),
+    other("python-eggs", ValueKind::kDirectory, NWSGI_MEMBER(python_eggs)),
+    {"switch-interval", ValueKind::kInterval, NWSGI_MEMBER(switch_interval), 0, 0, 0, false},
 };
 
 #undef NWSGI_MEMBER
 
-// Options of mod_wsgi that do not exist here, and why.
-struct Stranger {
+// Options of mod_wsgi that are accepted and have no effect here, and why.
+struct Ignored {
   std::string_view name;
-  const char* advice;
+  const char* why;
 };
 
-constexpr Stranger kStrangers[] = {
-    {"switch-interval", "it is Python's"},
-    {"stack-size", "JavaScript's stack is set by node-options=--stack-size=…"},
-    {"server-metrics", "there is nothing to switch on"},
+constexpr Ignored kIgnored[] = {
+    {"stack-size", "threads of Python have 8 MiB, which the system gives as it is used"},
+    {"server-metrics", "there is no server_metrics()"},
     {"response-socket-timeout", "httpd's Timeout applies to clients"},
     {"response-flush-delay", "responses are flushed when the application has nothing more to say for now"},
 };
@@ -129,6 +134,8 @@ const char* bounds(apr_pool_t* pool, const Option& option) {
     case ValueKind::kSize:
       if (option.most == kAny) return apr_psprintf(pool, "%s%s, at least %s", zero, kSizeShape, least);
       return apr_psprintf(pool, "%s%s, from %s to %s", zero, kSizeShape, least, size_text(pool, option.most));
+    case ValueKind::kInterval:
+      return kIntervalShape;
     case ValueKind::kPercent:
       return "a number of per cent from 0 to 100, as in 10 or 10%";
     default:
@@ -140,6 +147,8 @@ const char* bounds(apr_pool_t* pool, const Option& option) {
 
 bool read_quantity(const Option& option, std::string_view text, int64_t* value) {
   switch (option.kind) {
+    case ValueKind::kInterval:
+      return read_switch_interval(text, value) == nullptr;
     case ValueKind::kDuration:
       if (!parse_duration(text, value)) return false;
       break;
@@ -174,19 +183,18 @@ const char* read_value(const cmd_parms* cmd, const Option& option, const char* g
   return config_error(cmd, code, "%s=%s of process group \"%s\": %s", option.name.data(), text, group, wrong);
 }
 
+// Whether mod_wsgi has the option, and it has no effect here; a notice says so.
+bool is_ignored(const cmd_parms* cmd, std::string_view name, const char* group) {
+  for (const Ignored& ignored : kIgnored) {
+    if (ignored.name != name) continue;
+    note_ignored(cmd, apr_psprintf(cmd->pool, "%s= of process group \"%s\"", ignored.name.data(), group), ignored.why);
+    return true;
+  }
+  return false;
+}
+
 const char* unknown_option(const cmd_parms* cmd, std::string_view name, const char* group) {
   const char* text = apr_pstrmemdup(cmd->pool, name.data(), name.size());
-  for (const Stranger& stranger : kStrangers) {
-    if (stranger.name != name) continue;
-    return config_error(cmd, Code::kUnknownDaemonOption,
-                        "%s= of process group \"%s\" is an option of mod_wsgi that does not exist here: %s; take it out", text,
-                        group, stranger.advice);
-  }
-  if (name.starts_with("python-")) {
-    return config_error(cmd, Code::kUnknownDaemonOption,
-                        "%s= of process group \"%s\" is unknown: this version runs no Python applications; take it out", text,
-                        group);
-  }
   const std::string_view meant = nearest_name(name, kOptions);
   if (!meant.empty()) {
     return config_error(cmd, Code::kUnknownDaemonOption, "%s= of process group \"%s\" is unknown; did you mean %s=?",
@@ -247,7 +255,10 @@ const char* read_daemon_options(const cmd_parms* cmd, const char* group, const c
       if ((name == "chroot") != chroot_pass) continue;
       size_t at = 0;
       while (at < std::size(kOptions) && kOptions[at].name != name) ++at;
-      if (at == std::size(kOptions)) return unknown_option(cmd, name, group);
+      if (at == std::size(kOptions)) {
+        if (is_ignored(cmd, name, group)) continue;
+        return unknown_option(cmd, name, group);
+      }
       const Option& option = kOptions[at];
       if (given[at] && !adds_up(option.kind)) {
         return config_error(cmd, Code::kBadDaemonValue, "%s= of process group \"%s\" is given twice",

@@ -13,6 +13,7 @@
 
 #include "module/application_env.h"
 #include "module/node_options.h"
+#include "module/python_values.h"
 #include "module/values.h"
 
 namespace nwsgi::httpd_side {
@@ -132,6 +133,7 @@ const char* read_text(const cmd_parms* cmd, ValueKind kind, const char* text, bo
   if (text[0] != '/') return "write an absolute path";
   if (chrooted) return nullptr;
   if (kind == ValueKind::kProgram) return check_program(cmd, text);
+  if (kind == ValueKind::kPythonHome) return check_python_home(cmd->pool, text);
   struct stat info {};
   if (::stat(text, &info) != 0) {
     return apr_psprintf(cmd->pool, "%s; write the absolute path of a folder", std::strerror(errno));
@@ -144,6 +146,7 @@ const char* read_list(const cmd_parms* cmd, ValueKind kind, const char* text, co
   auto* values = *list != nullptr ? apr_array_copy(cmd->pool, *list) : apr_array_make(cmd->pool, 4, element);
   *list = values;
   if (kind == ValueKind::kGroups) return read_groups(cmd, text, values);
+  if (kind == ValueKind::kPythonPath) return read_python_path(cmd->pool, text, values);
   return kind == ValueKind::kNodeOptions ? read_node_options(cmd, text, values) : read_variable(cmd, text, values);
 }
 

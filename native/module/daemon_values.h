@@ -14,6 +14,7 @@ enum class ValueKind : uint8_t {
   kNumber,
   kPercent,
   kDuration,
+  kInterval,     // microseconds
   kSize,
   kMode,         // octal
   kUser,         // name or #id, not root
@@ -25,17 +26,23 @@ enum class ValueKind : uint8_t {
   kProgram,      // absolute path of an executable file
   kNodeOptions,  // list: words, given once or several times
   kVariable,     // list: NAME=value, given once or several times
+  kPythonHome,   // absolute path of a virtual environment or installation
+  kPythonPath,   // list: folders with colons between them, given once or several times
 };
 
 constexpr bool is_quantity(ValueKind kind) { return kind <= ValueKind::kSize; }
 constexpr bool holds_list(ValueKind kind) {
-  return kind == ValueKind::kGroups || kind == ValueKind::kNodeOptions || kind == ValueKind::kVariable;
+  return kind == ValueKind::kGroups || kind == ValueKind::kNodeOptions || kind == ValueKind::kVariable ||
+         kind == ValueKind::kPythonPath;
 }
 constexpr bool holds_text(ValueKind kind) {
-  return kind == ValueKind::kText || kind == ValueKind::kDirectory || kind == ValueKind::kProgram;
+  return kind == ValueKind::kText || kind == ValueKind::kDirectory || kind == ValueKind::kProgram ||
+         kind == ValueKind::kPythonHome;
 }
 constexpr bool is_identity(ValueKind kind) { return kind >= ValueKind::kUser && kind <= ValueKind::kGroups; }
-constexpr bool adds_up(ValueKind kind) { return kind == ValueKind::kNodeOptions || kind == ValueKind::kVariable; }
+constexpr bool adds_up(ValueKind kind) {
+  return kind == ValueKind::kNodeOptions || kind == ValueKind::kVariable || kind == ValueKind::kPythonPath;
+}
 
 // Each returns null, or what is wrong with the text (without code and name of the option).
 //

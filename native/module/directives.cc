@@ -13,9 +13,12 @@
 #include "module/application_env.h"
 #include "module/config.h"
 #include "module/daemon_directives.h"
+#include "module/foreign_directives.h"
 #include "module/log.h"
 #include "module/mount_directives.h"
 #include "module/node_options.h"
+#include "module/python_directives.h"
+#include "module/python_settings.h"
 #include "module/values.h"
 
 namespace nwsgi::httpd_side {
@@ -93,10 +96,18 @@ cmd_func setter(Function* function) {
   return std::bit_cast<cmd_func>(function);
 }
 
+#define NWSGI_PYTHON_FLAG(member) flag_at(offsetof(PythonSettings, member))
+
 void* flag_at(std::size_t offset) { return reinterpret_cast<void*>(offset); }
 
 constexpr int kServer = RSRC_CONF;
 constexpr int kServerAndDirectory = RSRC_CONF | ACCESS_CONF;
+
+// Of mod_wsgi; what becomes of it says foreign_directives.cc.
+command_rec foreign(const char* name) {
+  return {name, setter(note_foreign_directive), nullptr, RSRC_CONF | ACCESS_CONF | OR_ALL, RAW_ARGS,
+          "a directive of mod_wsgi that does not exist here"};
+}
 
 }  // namespace
 
@@ -142,6 +153,51 @@ const command_rec kDirectives[] = {
     {"WSGIRequestTimeout", setter(set_request_timeout), nullptr, kServerAndDirectory, TAKE1,
      "how long an application may take to begin its answer"},
     {"WSGINodeOptions", setter(add_node_option), nullptr, kServer, ITERATE, "options of the embedded Node"},
+    {"WSGIPythonHome", setter(set_python_home), nullptr, kServer, TAKE1,
+     "the folder of a Python virtual environment or installation"},
+    {"WSGIPythonPath", setter(set_python_path), nullptr, kServer, TAKE1,
+     "folders of Python modules, with colons between them"},
+    {"WSGIPythonEggs", setter(set_python_eggs), nullptr, kServer, TAKE1, "the folder in which Python eggs are unpacked"},
+    {"WSGIPythonOptimize", setter(set_python_optimize), nullptr, kServer, TAKE1, "0, 1 or 2, as python -O and -OO"},
+    {"WSGIPythonWarnings", setter(add_python_warning), nullptr, kServer, ITERATE, "filters of warnings, as python -W"},
+    {"WSGIPythonHashSeed", setter(set_python_hash_seed), nullptr, kServer, TAKE1, "random, or a number"},
+    {"WSGIPythonDontWriteBytecode", setter(set_python_flag), NWSGI_PYTHON_FLAG(dont_write_bytecode), kServer, FLAG,
+     "On writes no .pyc files"},
+    {"WSGIDontWriteBytecode", setter(set_python_flag), NWSGI_PYTHON_FLAG(dont_write_bytecode), kServer, FLAG,
+     "On writes no .pyc files"},
+    {"WSGISwitchInterval", setter(set_switch_interval), nullptr, kServer, TAKE1,
+     "how long a Python thread runs while others wait"},
+    {"WSGIRestrictStdin", setter(set_python_flag), NWSGI_PYTHON_FLAG(restrict_stdin), kServer, FLAG,
+     "On refuses reading of sys.stdin"},
+    {"WSGIRestrictStdout", setter(set_python_flag), NWSGI_PYTHON_FLAG(restrict_stdout), kServer, FLAG,
+     "On refuses writing to sys.stdout"},
+    {"WSGIRestrictSignal", setter(set_python_flag), NWSGI_PYTHON_FLAG(restrict_signal), kServer, FLAG,
+     "Off lets applications of Python change signal handlers"},
+    {"WSGIPerInterpreterGIL", setter(set_python_flag), NWSGI_PYTHON_FLAG(per_interpreter_gil), kServer, FLAG,
+     "On gives sub-interpreters a GIL of their own"},
+    {"WSGIDestroyInterpreter", setter(set_python_flag), NWSGI_PYTHON_FLAG(destroy_interpreter), kServer, FLAG,
+     "Off leaves Python as it is when a process ends"},
+    foreign("WSGIAccessScript"),
+    foreign("WSGIAuthUserScript"),
+    foreign("WSGIAuthGroupScript"),
+    foreign("WSGIGroupAuthoritative"),
+    foreign("WSGIDispatchScript"),
+    foreign("WSGIHandlerScript"),
+    foreign("WSGITrustedProxies"),
+    foreign("WSGITrustedProxyHeaders"),
+    foreign("WSGIPassApacheRequest"),
+    foreign("WSGIFreeThreading"),
+    foreign("<WSGIInterpreterOptions"),
+    foreign("WSGIErrorOverride"),
+    foreign("WSGICaseSensitivity"),
+    foreign("WSGIIgnoreActivity"),
+    foreign("WSGILazyInitialization"),
+    foreign("WSGIVerboseDebugging"),
+    foreign("WSGIPy3kWarningFlag"),
+    foreign("WSGIServerMetrics"),
+    foreign("WSGITelemetryService"),
+    foreign("WSGITelemetryOptions"),
+    foreign("WSGISlowRequests"),
     {nullptr, cmd_func{}, nullptr, 0, RAW_ARGS, nullptr},
 };
 

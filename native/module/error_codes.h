@@ -34,6 +34,11 @@ enum class Code : int {
   kBadNodeOption = 1114,        // a Node option that cannot work here
   kBadPreload = 1115,           // WSGIImportScript without literal groups
   kBadVariable = 1116,          // WSGIApplicationEnv without NAME=value
+  kBadPythonValue = 1117,       // a value that a WSGIPython… directive does not take
+  kBadPythonHome = 1118,        // WSGIPythonHome, python-home= is neither virtual environment nor installation
+  kForeignDirective = 1119,     // a directive of mod_wsgi that does not exist here and cannot be ignored
+  kPythonPathMissing = 1120,    // warning: a folder of the Python path is not there
+  kPythonNotBuilt = 1121,       // warning: there is no add-on for the Python of a home
 
   // Configuration of daemon mode, found by `apachectl configtest` too.
   kBadGroupName = 4001,         // WSGIDaemonProcess without a usable name
@@ -85,6 +90,7 @@ enum class Code : int {
   kNotAFile = 1219,             // 403: neither file nor directory
   kBodyTooLarge = 1220,         // 413: the request body exceeds LimitRequestBody
   kUpgradeRefused = 1221,       // 400: the request cannot change its protocol
+  kBodyNotBuffered = 1222,      // 500: WSGIChunkedRequest Buffered: no room for the body
 
   // Requests for applications in daemon processes.
   kQueueFull = 4101,            // 503: queue-limit requests wait already

@@ -63,7 +63,7 @@ exchange::HostOptions host_options(server_rec* server, const RuntimeFiles& files
     options.node_options.emplace_back(APR_ARRAY_IDX(node_options, i, const char*));
   }
   options.server_software = ap_get_server_description();
-  options.python_json = python_json(*server_config(server)->python, embedded_python_host(files.runtime.substr(0, files.runtime.rfind('/'))));
+  options.python_json = python_json(*server_config(server)->python, embedded_python_host(folder_of_addons(files)));
   return options;
 }
 

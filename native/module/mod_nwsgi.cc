@@ -13,6 +13,7 @@
 #include "module/lifecycle.h"
 #include "module/log.h"
 #include "module/mounts.h"
+#include "module/python_directives.h"
 #include "module/storage.h"
 #include "module/trailer_filter.h"
 
@@ -26,6 +27,7 @@ void register_hooks(apr_pool_t*) {
 
   ap_hook_pre_config(begin_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_check_config(check_group_references, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_check_config(warn_of_python_settings, nullptr, nullptr, APR_HOOK_MIDDLE);
   // Before mod_cgid, whose daemon would otherwise inherit descriptors of process groups that this configuration changes.
   static const char* const kAfterProcessGroups[] = {"mod_cgid.c", nullptr};
   ap_hook_post_config(check_configuration, nullptr, kAfterProcessGroups, APR_HOOK_MIDDLE);

@@ -13,6 +13,7 @@
 #include "module/expansion.h"
 #include "module/log.h"
 #include "module/mounts.h"
+#include "module/python_settings.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -62,6 +63,15 @@ const char* read_options(cmd_parms* cmd, int count, char* const arguments[], Mou
   return nullptr;
 }
 
+// A script of Python cannot be an application of Node.
+const char* check_type_of(cmd_parms* cmd, const char* script, const MountOptions& options) {
+  if (options.type == nullptr || !is_python_script(script)) return nullptr;
+  if (std::strcmp(options.type, "auto") == 0 || std::strcmp(options.type, "wsgi") == 0) return nullptr;
+  return config_error(cmd, Code::kBadValue,
+                      "application-type=%s is a kind of JavaScript application, but \"%s\" is a script of Python; write wsgi, or take the "
+                      "option out", options.type, script);
+}
+
 // Resolves a path against ServerRoot, as httpd does with its own directives.
 const char* resolve_path(cmd_parms* cmd, const char* path, const char** resolved) {
   if (path[0] != '\0') *resolved = ap_server_root_relative(cmd->pool, path);
@@ -82,10 +92,10 @@ void warn_if_missing(cmd_parms* cmd, const char* path, apr_finfo_t* info) {
              "%s in %s: \"%s\" is not there; requests get 404 until it is", cmd->cmd->name, place_of(cmd), path);
 }
 
-void add_preload(ServerConfig* config, const char* script, const MountOptions& options) {
+void add_preload(ServerConfig* config, const char* script, const MountOptions& options, bool imported) {
   auto* entry = static_cast<PreloadEntry*>(apr_array_push(config->preloads));
   entry->script = script;
-  entry->callable = options.callable;
+  entry->callable = options.callable == nullptr && imported && is_python_script(script) ? "" : options.callable;
   entry->type = options.type;
   entry->process_group = literal_value(options.process_group);
   entry->application_group = literal_value(options.application_group);
@@ -173,6 +183,7 @@ const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const argum
   if (const char* error = read_options(cmd, count - 2, arguments + 2, &options, false)) return error;
   const char* target = nullptr;
   if (const char* error = resolve_path(cmd, arguments[1], &target)) return error;
+  if (const char* error = check_type_of(cmd, target, options)) return error;
 
   Mount* mount = new_mount(cmd, url, options);
   read_prefix(cmd->pool, url, mount);
@@ -191,7 +202,7 @@ const char* set_script_alias(cmd_parms* cmd, void*, int count, char* const argum
                "%s \"%s\" in %s can never match: \"%s\" in %s comes first; remove one of them", cmd->cmd->name, url,
                mount->where, hiding->url, hiding->where);
   }
-  if (!mount->directory && both_groups_literal(options)) add_preload(config, mount->target, options);
+  if (!mount->directory && both_groups_literal(options)) add_preload(config, mount->target, options, false);
   return nullptr;
 }
 
@@ -208,11 +219,12 @@ const char* set_script_alias_match(cmd_parms* cmd, void*, int count, char* const
   }
   if (const char* error = check_back_references(cmd, mount->pattern, arguments[1])) return error;
   if (const char* error = resolve_path(cmd, arguments[1], &mount->target)) return error;
+  if (const char* error = check_type_of(cmd, mount->target, options)) return error;
   if (std::strchr(arguments[1], '$') == nullptr) {
     apr_finfo_t info;
     warn_if_missing(cmd, mount->target, &info);
     if (info.filetype == APR_REG && both_groups_literal(options)) {
-      add_preload(server_config(cmd->server), mount->target, options);
+      add_preload(server_config(cmd->server), mount->target, options, false);
     }
   }
   add_mount(cmd->pool, server_config(cmd->server)->mounts, mount);
@@ -230,9 +242,10 @@ const char* set_import_script(cmd_parms* cmd, void*, int count, char* const argu
   }
   const char* script = nullptr;
   if (const char* error = resolve_path(cmd, arguments[0], &script)) return error;
+  if (const char* error = check_type_of(cmd, script, options)) return error;
   apr_finfo_t info;
   warn_if_missing(cmd, script, &info);
-  add_preload(server_config(cmd->server), script, options);
+  add_preload(server_config(cmd->server), script, options, true);
   return nullptr;
 }
 

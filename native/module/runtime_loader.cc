@@ -94,6 +94,11 @@ RuntimeFiles find_runtime_files() {
   return files;
 }
 
+std::string folder_of_addons(const RuntimeFiles& files) {
+  const std::string& file = !files.runtime.empty() ? files.runtime : files.bridge;
+  return file.empty() ? files.module_directory : directory_of(file);
+}
+
 exchange::ApplicationHost* load_runtime(const RuntimeFiles& files, const exchange::HostOptions& options,
                                         const exchange::ServerServices* services, exchange::Failure* failure) {
   if (files.runtime.empty()) {

@@ -18,6 +18,9 @@ struct RuntimeFiles {
 
 RuntimeFiles find_runtime_files();
 
+// Folder of nwsgi_python_*.node: beside whichever of the other native files there is.
+std::string folder_of_addons(const RuntimeFiles& files);
+
 // Loads the runtime into this process and starts it; null and *failure when that is impossible. Once per process.
 exchange::ApplicationHost* load_runtime(const RuntimeFiles& files, const exchange::HostOptions& options,
                                         const exchange::ServerServices* services, exchange::Failure* failure);
