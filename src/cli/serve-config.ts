@@ -1,6 +1,8 @@
 /** Makes of the options of `nwsgi serve` what the supervisor is told. */
 import { accessSync, constants, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, extname, join, resolve } from 'node:path';
+import type { PythonConfig } from '../native.js';
+import { isPythonScript } from '../python/recognise.js';
 import type { SupervisorConfig } from '../supervisor/config.js';
 import { CliError, usageError } from './failure.js';
 import { listenAddress } from './listen-address.js';
@@ -18,7 +20,14 @@ export interface ServePlan {
   readonly node: string;
   readonly wanted: readonly Wanted[];
   readonly processes: { readonly usual: number; readonly least: number; readonly most: number };
+  /** Most requests at a time in one worker. */
+  readonly threads: number;
+  readonly python: Partial<PythonConfig>;
 }
+
+/** JavaScript multiplexes, the limit guards memory; Python has a thread for each request. */
+const THREADS = 256;
+const PYTHON_THREADS = 15;
 
 const MOST_PROCESSES = 256;
 
@@ -29,14 +38,26 @@ export function planServe(script: string, options: ServeOptions, env: NodeJS.Pro
   const { memorySoftLimit, memoryLimit } = options;
   if (memoryLimit > 0 && memorySoftLimit > memoryLimit) throw usageError(`--memory-soft-limit ${showSize(memorySoftLimit)} is more than --memory-limit ${showSize(memoryLimit)}`);
   if (!isDirectory(home)) throw new CliError('NWSGI4303', `--home ${home} is no folder`);
+  const isPython = isPythonScript(path);
+  if (!isPython && (options.pythonHome !== undefined || options.pythonPath !== undefined)) throw usageError(`--python-home and --python-path are for Python: ${path} ends neither in .py nor in .wsgi`);
+  const threads = options.threads ?? (isPython ? PYTHON_THREADS : THREADS);
+  const number = processes(options, env);
   return {
     script: path,
     name: options.name ?? basename(path, extname(path)),
     home,
     node: nodePath(options.node, env, directory),
     wanted: [...addresses('http', options.http, directory), ...addresses('fastcgi', options.fastcgi, directory)],
-    processes: processes(options, env),
+    processes: number,
+    threads,
+    python: isPython ? pythonPlan(options, threads, number.most, directory) : {},
   };
+}
+
+function pythonPlan({ pythonHome, pythonPath = [], interruptTimeout }: ServeOptions, threads: number, processes: number, directory: string): Partial<PythonConfig> {
+  const home = pythonHome === undefined ? '' : resolve(directory, pythonHome);
+  if (home !== '' && !isDirectory(home)) throw new CliError('NWSGI4303', `--python-home ${home} is no folder`);
+  return { home, path: pythonPath.map((folder) => resolve(directory, folder)), threads, processes, interruptTimeout, addons: dirname(bridgePath()) };
 }
 
 function scriptPath(script: string, directory: string): string {
@@ -54,7 +75,7 @@ function scriptPath(script: string, directory: string): string {
 
 function neighbours(path: string): string[] {
   try {
-    return readdirSync(dirname(path)).filter((name) => /\.(?:[cm]?[jt]s|wsgi)$/.test(name));
+    return readdirSync(dirname(path)).filter((name) => /\.(?:[cm]?[jt]s|py|wsgi)$/.test(name));
   } catch {
     return [];
   }
@@ -131,7 +152,7 @@ export function supervisorConfig(plan: ServePlan, options: ServeOptions, listene
     processes: plan.processes.usual,
     minProcesses: plan.processes.least,
     maxProcesses: plan.processes.most,
-    threads: options.threads,
+    threads: plan.threads,
     maximumRequests: options.maximumRequests,
     maximumRequestsJitter: options.maximumRequestsJitter,
     restartInterval: options.restartInterval,
@@ -159,7 +180,7 @@ export function supervisorConfig(plan: ServePlan, options: ServeOptions, listene
     script: { path: plan.script, callable: options.callableObject, type: options.applicationType, mount: options.mount, errorPage: options.errorPage, reloading: options.reload },
     logLevel: 5,
     errorLog,
-    python: {},
+    python: plan.python,
   };
 }
 

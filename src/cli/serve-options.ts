@@ -20,6 +20,8 @@ export interface ServeOptions {
   callableObject: string;
   applicationType: ApplicationType;
   home?: string;
+  pythonHome?: string;
+  pythonPath?: string[];
   env: (readonly [string, string])[];
   lang?: string;
   locale?: string;
@@ -29,7 +31,7 @@ export interface ServeOptions {
   processes: number;
   minProcesses?: number;
   maxProcesses?: number;
-  threads: number;
+  threads?: number;
   name?: string;
   displayName?: string;
   node?: string;
@@ -81,12 +83,10 @@ export interface OptionGroup {
 }
 
 const names: Parse<string[]> = (text) => text.split(',').filter(Boolean);
+const folders: Parse<string[]> = (text) => text.split(':').filter(Boolean);
 const one: Parse<string[]> = (text) => [text];
 
 const MIB = 1024 ** 2;
-
-/** Of requests that one worker answers at a time: JavaScript multiplexes, the limit guards memory. */
-const THREADS = 256;
 
 export const groups: readonly OptionGroup[] = [
   {
@@ -106,9 +106,11 @@ export const groups: readonly OptionGroup[] = [
     title: 'Application',
     rows: [
       { flags: '--mount <path>', text: 'URL below which the application lives', parse: mountPoint, fallback: '', shown: '/' },
-      { flags: '--callable-object <name>', text: 'export to call', fallback: 'application' },
+      { flags: '--callable-object <name>', text: 'export (or name in a Python script) to call', fallback: 'application' },
       { flags: '--application-type <type>', text: 'auto, wsgi, node or fetch', parse: oneOf('auto', 'wsgi', 'node', 'fetch'), fallback: 'auto' },
       { flags: '--home <directory>', text: "working directory of the application (default: the script's)" },
+      { flags: '--python-home <directory>', text: "virtual environment, or installation, of a Python script (default: the system's Python)" },
+      { flags: '--python-path <directories>', text: 'folders, with colons, in which it finds its modules first', parse: folders },
       { flags: '--env <NAME=value>', text: 'adds to the environment of the application', parse: (text) => [assignment(text)], repeat: true, fallback: [] },
       { flags: '--lang <locale>', text: 'value of LANG' },
       { flags: '--locale <locale>', text: 'value of LC_ALL' },
@@ -122,7 +124,7 @@ export const groups: readonly OptionGroup[] = [
       { flags: '--processes <number>', text: 'worker processes', parse: count(1, 256), shown: '$WEB_CONCURRENCY or 1' },
       { flags: '--min-processes <number>', text: 'lower bound when the number follows the load', parse: count(1, 256) },
       { flags: '--max-processes <number>', text: 'upper bound when the number follows the load', parse: count(1, 256) },
-      { flags: '--threads <number>', text: 'requests that one worker answers at a time', parse: count(1, 100_000), fallback: THREADS },
+      { flags: '--threads <number>', text: 'requests that one worker answers at a time', parse: count(1, 100_000), shown: '256; 15 for a script of Python, which has so many threads' },
       { flags: '--node <file>', text: 'Node binary of the workers, 18 or newer (default: the one that runs this command)' },
       { flags: '--node-options <options>', text: 'options of that binary, as one argument', parse: nodeOptions, repeat: true, fallback: [] },
       { flags: '--user <user>', text: 'user that everything runs as, once root has opened the sockets' },
