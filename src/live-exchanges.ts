@@ -9,6 +9,11 @@ const SLOTS = 2 ** 20;
 /** From here on handles are those of a second source of requests (worker/http/server.ts), with slots of its own. */
 const SECOND_SOURCE = 2 ** 52;
 
+/** The request is one of a server that is written in JavaScript. */
+export function isOfSecondSource(handle: number): boolean {
+  return handle >= SECOND_SOURCE;
+}
+
 export class LiveExchanges {
   readonly #first: (Exchange | undefined)[] = [];
   readonly #second: (Exchange | undefined)[] = [];

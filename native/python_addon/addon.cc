@@ -7,6 +7,7 @@
 #include "exchange/bridge_seam.h"
 #include "python/host.h"
 #include "python_addon/news.h"
+#include "python_addon/pump_functions.h"
 #include "python_addon/session.h"
 #include "python_addon/values.h"
 
@@ -169,6 +170,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<stalled>(exports, "stalled");
   define<stuck>(exports, "stuck");
   define<stop>(exports, "stop");
+  define_pumps(exports, [](Napi::Env of) { return of.GetInstanceData<Instance>()->session; });
   return exports;
 }
 

@@ -81,6 +81,8 @@ void deliver(Napi::Env env, State& state, News& news) {
       return call(env, state, "log", {Napi::Number::New(env, news.level), from_utf8(env, news.text)});
     case News::Kind::kStuck:
       return call(env, state, "stuck", {from_utf8(env, news.text), from_utf8(env, news.stack)});
+    case News::Kind::kServe:
+      return call(env, state, "serve", {Napi::Number::New(env, static_cast<double>(news.token))});
   }
 }
 

@@ -12,7 +12,7 @@ namespace nwsgi::python_addon {
 // Does not keep the event loop alive. Made and destroyed on the loop.
 class NewsChannel {
  public:
-  // `events`: loaded, fault, over, log, stuck; see src/python/addon.ts.
+  // `events`: loaded, fault, over, log, stuck, serve; see src/python/addon.ts.
   NewsChannel(Napi::Env env, Napi::Object events);
   ~NewsChannel();
   NewsChannel(const NewsChannel&) = delete;

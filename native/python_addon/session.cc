@@ -178,6 +178,16 @@ void Session::begin_on_loop(uint32_t application, uint64_t handle) {
   mailbox_->release_on_loop(handle);
 }
 
+void Session::serve_on_loop(uint32_t application, Ref<Exchange> exchange) {
+  const auto found = applications_.find(application);
+  if (found == applications_.end()) return exchange->fail({500, "NWSGI2004", "the application is gone", false, 0});
+  {
+    std::lock_guard lock(mutex_);
+    note_locked(exchange);
+  }
+  run(found->second, std::move(exchange));
+}
+
 void Session::release_on_loop(uint32_t application) {
   const auto found = applications_.find(application);
   if (found == applications_.end()) return;

@@ -28,7 +28,7 @@ using python::Application;
 
 // Something that the loop is to hear of.
 struct News {
-  enum class Kind : uint8_t { kLoaded, kFault, kOver, kLog, kStuck } kind;
+  enum class Kind : uint8_t { kLoaded, kFault, kOver, kLog, kStuck, kServe } kind;
   uint32_t ticket = 0;
   Ref<Application> application;  // kLoaded
   python::Fault fault;           // kLoaded without an application
@@ -36,6 +36,7 @@ struct News {
   uint8_t level = 0;             // kLog
   std::string text;              // kLog; kStuck: where
   std::string stack;             // kStuck
+  uint64_t token = 0;            // kServe: see pumps.h
 
   explicit News(Kind k) : kind(k) {}
 };
@@ -65,6 +66,8 @@ class Session : public std::enable_shared_from_this<Session> {
   uint32_t keep_on_loop(Ref<Application> application);
   void route_on_loop(const std::string& target, uint32_t application);
   void begin_on_loop(uint32_t application, uint64_t handle);
+  // The same for an exchange that no mailbox knows.
+  void serve_on_loop(uint32_t application, Ref<Exchange> exchange);
   void release_on_loop(uint32_t application);
   // Also asks for News::kOver once nothing is in progress any more.
   size_t in_flight_on_loop();

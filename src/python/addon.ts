@@ -78,10 +78,53 @@ export interface PythonEvents {
   fault(token: number, request: PythonRequestFault): void;
   /** Nothing is in progress any more; once after {@link PythonAddon.inFlight} had returned more than 0. */
   over(): void;
+  /** {@link Pumps.take} has something for this request. */
+  serve(token: number): void;
   /** A line that belongs to no request. */
   log(level: LogLevelNumber, text: string): void;
   /** A thread has not come back although its request timed out. */
   stuck(where: string, stack: string): void;
+}
+
+/** As OutputItem::Kind in native/exchange/work.h. */
+export const ItemKind = { head: 0, data: 1, file: 2, interim: 3, upgrade: 4, trailers: 5, log: 6 } as const;
+/** As End in native/exchange/work.h. */
+export const PumpEnd = { open: 0, complete: 1, aborted: 2, failed: 3 } as const;
+
+export type PumpItem =
+  | { kind: typeof ItemKind.head | typeof ItemKind.interim | typeof ItemKind.upgrade | typeof ItemKind.trailers; text: string }
+  | { kind: typeof ItemKind.data; data: Buffer }
+  /** The descriptor is open until the next call of take() or finish(). */
+  | { kind: typeof ItemKind.file; fd: number; offset: number; length: number }
+  | { kind: typeof ItemKind.log; level: LogLevelNumber; text: string };
+
+export interface PumpWork {
+  items: PumpItem[];
+  bodyWanted: boolean;
+  end: number;
+  /** Of a failure. */
+  status?: number;
+  code?: string;
+  message?: string;
+  logged?: boolean;
+}
+
+/** Requests of a server that is written in JavaScript: what a serving thread does otherwise; see native/python_addon/pumps.h. */
+export interface Pumps {
+  /** `record` with one code unit for each byte. Returns the token by which the request is named. */
+  open(application: number, record: string, hasBody: boolean): number;
+  take(token: number): PumpWork | null;
+  /** Bytes of the body that there is room for. */
+  room(token: number): number;
+  push(token: number, bytes: Uint8Array): void;
+  endBody(token: number): void;
+  failBody(token: number, message: string): void;
+  /** So many bytes of the response were passed on. */
+  written(token: number, bytes: number): void;
+  /** `reason` as NativeBridge.abortReason. */
+  abort(token: number, reason: number): void;
+  /** The last call. */
+  finish(token: number): void;
 }
 
 export interface PythonAddon {
@@ -108,6 +151,8 @@ export interface PythonAddon {
   abort(token: number): void;
   /** Before that; false when no server listens any more. */
   log(token: number, level: LogLevelNumber, text: string): boolean;
+
+  readonly pumps: Pumps;
 
   /** Requests of this environment that are in progress. */
   inFlight(): number;

@@ -10,6 +10,7 @@ import { logText, NwsgiError, NwsgiTypeError, Problem, problemOf } from '../erro
 import { placeOf } from '../exchange.js';
 import { LogLevel } from '../native.js';
 import type { BridgeConfig, LogLevelNumber, NativeBridge, PythonConfig } from '../native.js';
+import { USUAL_CALLABLE } from '../record.js';
 import type { Target } from '../record.js';
 import { whyUnreadable } from '../script-file.js';
 import type { PythonAddon, PythonEvents, PythonFault, PythonHostOptions } from './addon.js';
@@ -18,6 +19,7 @@ import { PythonKind } from './application.js';
 import { choosePython } from './choose.js';
 import { PythonError } from './error.js';
 import { answerFailed, problemNamed } from './failed-request.js';
+import type { PumpTable } from './pumped-exchange.js';
 
 /** dist/ */
 const gatewayDirectory = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -37,6 +39,7 @@ export class Python {
   readonly #loads = new Map<number, (result: { id: number; fault: PythonFault | null }) => void>();
   readonly #outcomes = new Map<string, Promise<LoadOutcome>>();
   readonly #watched = new Set<string>();
+  readonly #pumped: PumpTable = new Map();
   #addon: PythonAddon | undefined;
   #version = '';
   #tickets = 0;
@@ -64,7 +67,8 @@ export class Python {
       this.#bridge.watch(script, callable, type, wishes.environment);
     }
     const key = `${callable}\n${script}`;
-    let outcome = this.#outcomes.get(key);
+    // What was only imported is what a request for the usual name gets.
+    let outcome = this.#outcomes.get(key) ?? (callable === USUAL_CALLABLE ? this.#outcomes.get(`\n${script}`) : undefined);
     if (outcome === undefined) {
       if (!wishes.reloading) this.#bridge.remember?.(script, callable, type, wishes.environment);
       outcome = this.#load({ ...target, script }, target.script, wishes);
@@ -99,11 +103,11 @@ export class Python {
         interpreter: processGroup === '' ? applicationGroup : '',
         applicationGroup,
         path,
-        callable: callable === '' ? 'application' : callable,
+        callable: callable === '' ? USUAL_CALLABLE : callable,
         environment: wishes.environment,
         callableNeeded: callable !== '',
       });
-      if (fault === null) return { application: new PythonKind(addon, id) };
+      if (fault === null) return { application: new PythonKind(addon, id, this.#pumped) };
       return this.#failure(script, problemNamed(fault.problem) ?? Problem.scriptFailed, new PythonError(fault));
     } catch (error) {
       return this.#failure(script, problemOf(error) ?? Problem.gatewayFault, error);
@@ -156,6 +160,7 @@ export class Python {
         this.onIdle();
       },
       over: () => this.onIdle(),
+      serve: (token) => this.#pumped.get(token)?.serve(),
       log: (level: LogLevelNumber, text) => this.#bridge.log(0, level, text),
       stuck: (where, stack) => {
         const line = `${Problem.pythonStuck.code} ${Problem.pythonStuck.title} (${where}). ${Problem.pythonStuck.remedy}`;
