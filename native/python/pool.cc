@@ -23,7 +23,7 @@ void Pool::submit(Ref<LoadedApplication> application, Ref<Exchange> exchange) {
   }
   pool.service->watch();
   if (exchange) {
-    exchange->fail({503, "NWSGI1204", "Python has ended in this process", false, 1});
+    exchange->fail({503, "NWSGI3003", "Python has ended in this process", false, 1});
     application->observer->on_request_over();
   }
 }
@@ -60,7 +60,7 @@ void Pool::begin_stop() {
     for (const auto& worker : impl_->workers) worker->wake.notify_one();
   }
   for (Item& item : left) {
-    item.exchange->fail({503, "NWSGI1204", "Python has ended in this process", false, 1});
+    item.exchange->fail({503, "NWSGI3003", "Python has ended in this process", false, 1});
     item.application->observer->on_request_over();
   }
 }
