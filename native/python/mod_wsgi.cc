@@ -4,6 +4,7 @@
 
 #include "python/fork_guard.h"
 #include "python/log_stream.h"
+#include "python/pool.h"
 #include "python/run_request.h"
 
 namespace nwsgi::python {
@@ -54,6 +55,13 @@ PyObject* py_request_data(PyObject*, PyObject*) {
 // {request's id: its dict}
 PyObject* py_active_requests(PyObject*, PyObject*) {
   Object all = Object::adopt(PyDict_New());
+  const Interpreter* interpreter = running_interpreter();
+  if (!all || !interpreter || !interpreter->pool) return all.leak();
+  interpreter->pool->each_active([&all](Request* request, unsigned) {
+    if (!all || request->over()) return;
+    PyObject* data = data_of(request);
+    if (!data || PyDict_SetItemString(all.get(), request->id.c_str(), data) < 0) all.reset();
+  });
   return all.leak();
 }
 
@@ -155,8 +163,8 @@ void end_library(Interpreter* interpreter, const char* reason) {
 void request_started(Request* request, PyObject* environ, PyObject** callable) {
   const ErrorAside aside;
   PyObject* result = tell(request->interpreter, "request_started",
-                          Py_BuildValue("NsOOOs", key_of(request), request->id.c_str(), data_of(request), environ, *callable,
-                                        request->application->callable_name.c_str()));
+                          Py_BuildValue("NsOOOsI", key_of(request), request->id.c_str(), data_of(request), environ, *callable,
+                                        request->application->callable_name.c_str(), current_thread_number()));
   if (result) *callable = result;
 }
 

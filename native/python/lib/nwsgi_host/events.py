@@ -25,14 +25,14 @@ class Running:
 
     __slots__ = ('application_start', 'cpu', 'daemon_start', 'data', 'queue_start', 'request_id', 'request_start', 'server_pid', 'thread_id')
 
-    def __init__(self, request_id, data, environ):
+    def __init__(self, request_id, data, environ, thread_id):
         self.request_id = request_id
         self.data = data
         self.application_start = time.time()
         self.request_start = _seconds(environ.get('mod_wsgi.request_start'), self.application_start)
         self.queue_start = _seconds(environ.get('mod_wsgi.queue_start'), 0.0)
         self.daemon_start = _seconds(environ.get('mod_wsgi.daemon_start'), 0.0)
-        self.thread_id = environ.get('mod_wsgi.thread_id', 0)
+        self.thread_id = thread_id
         self.server_pid = environ.get('mod_wsgi.server_pid')
         self.cpu = _nwsgi.thread_times()
 
@@ -82,9 +82,9 @@ def publish(name, event, callbacks):
     return event
 
 
-def request_started(key, request_id, data, environ, application, callable_name):
+def request_started(key, request_id, data, environ, application, callable_name, thread_id):
     """Returns the callable to be called."""
-    running = _running[key] = Running(request_id, data, environ)
+    running = _running[key] = Running(request_id, data, environ, thread_id)
     for recorder in recorders:
         recorder.started(running)
     if not event_callbacks:
