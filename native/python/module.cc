@@ -70,7 +70,8 @@ bool prepare_interpreter(Interpreter* interpreter) {
     object = PyUnicode_InternFromString(text);
     if (object == nullptr) return false;
   }
-  interpreter->environ_names = new EnvironNames();
+  interpreter->environ_names = EnvironNames::create();
+  if (interpreter->environ_names == nullptr) return false;
   interpreter->module = PyImport_ImportModule("_nwsgi");
   return interpreter->module != nullptr && prepare_library(interpreter);
 }
