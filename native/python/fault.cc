@@ -159,7 +159,8 @@ std::string show(PyObject* value) {
   if (PyType_Check(value)) return std::string("the class ") + reinterpret_cast<PyTypeObject*>(value)->tp_name;
   std::string name = type->tp_name;
   if (const size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
-  if (name == "NoneType") return "None";
+  if (type == &PyBytes_Type) return name;
+  if (type == &PyTuple_Type) return "a tuple of " + std::to_string(PyTuple_GET_SIZE(value));
   return (std::strchr("aeiouAEIOU", name[0]) != nullptr ? "an " : "a ") + name;
 }
 
