@@ -184,7 +184,7 @@ Sent send_part(Request* request, const Part& part) {
   const Sent head = send_head(request);
   if (head != Sent::kMore) return head == Sent::kEnough ? complete(request) : head;
   const int64_t length = std::min(part.length, request->content_length);
-  if (length > 0) {
+  if (length > 0 && !is_bodiless(request)) {
     // The application closes its descriptor before the server has sent the file.
     const int own = ::fcntl(part.fd, F_DUPFD_CLOEXEC, 3);
     if (own < 0) {
