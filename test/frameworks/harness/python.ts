@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, describe, it, expect } from 'vitest';
 import { childIdentity } from '../../../scripts/lib/server-root.mjs';
 import { daemon, projectRoot, useServer, type HttpdServer } from '../../integration/harness/index.js';
@@ -27,7 +27,7 @@ const group = 'python-test';
 export interface PythonApp {
   /** Folder of apps/python, which is copied to the server's. */
   name: string;
-  /** What WSGIScriptAlias is given, in that folder. */
+  /** What WSGIScriptAlias is given, in that folder or anywhere. */
   script: string;
   /** Where the folder comes from, when it is not apps/python. */
   source?: string;
@@ -117,7 +117,7 @@ function hostLines(app: PythonApp, place: Place, mount: string, server: HttpdSer
   return [
     ...(app.directives?.(folder, mount, server, place) ?? []),
     ...(place === 'mod_wsgi' ? [] : [mounted('/beside', apps.express5.script, 'express')]),
-    mounted(mount || '/', join(folder, app.script), mount === '' ? '%{GLOBAL}' : 'mounted'),
+    mounted(mount || '/', resolve(folder, app.script), mount === '' ? '%{GLOBAL}' : 'mounted'),
   ];
 }
 
