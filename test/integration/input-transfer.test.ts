@@ -1,10 +1,10 @@
-// The request body on the wire: W-49, W-57 to W-60 and W-109 to W-114 (PEP 3333).
+// The request body on the wire: W-49, W-57 to W-60, W-109 and W-114 (PEP 3333).
 import { beforeAll, describe, expect, it } from 'vitest';
-import { describeEachMpm, head, type HttpdServer, type Mpm, sleep, useServer, waitFor } from './harness/index.js';
+import { describeEachMpm, head, type HttpdServer, type Mpm, sleep, useServer } from './harness/index.js';
 
 const apps = [
-  ...['input-operations.mjs', 'ignore-body.cjs', 'read-some.mjs', 'report-read-error.ts', 'throw-read-error.mjs', 'hold-read.mjs'],
-  ...['read-after-first-block.mjs', 'echo-body.mjs', 'one-at-a-time.mjs', 'show-environ.mjs'],
+  ...['input-operations.mjs', 'ignore-body.cjs', 'read-some.mjs', 'report-read-error.ts', 'throw-read-error.mjs', ],
+  ...['echo-body.mjs', 'one-at-a-time.mjs', 'show-environ.mjs'],
 ];
 const options = (mpm: Mpm) => ({
   mpm,
@@ -237,122 +237,6 @@ describe('the request body on the wire', () => {
     await client.send(`${chunked('/ignore-body?unread')}zz\r\n${follower}`);
     const all = (await client.readAll()).toString('latin1');
     expect(all).not.toContain('follower');
-  });
-
-  // ---- Expect ----
-
-  const expecting = (path: string, ...lines: string[]) => post(path, 'Expect: 100-continue', ...lines);
-
-  it('W-109: an application that does not read answers without a "100 Continue"', async () => {
-    const client = await server.raw();
-    await client.send(expecting('/ignore-body?unread', 'Content-Length: 5'));
-    const { interim, response } = await client.readFinalResponse({ milliseconds: 3000 });
-    expect(interim).toEqual([]);
-    expect(response.text).toBe('ignored POST unread');
-    // Nobody can know whether the body or another request would come next.
-    expect(response.header('connection')).toBe('close');
-    await client.waitForEnd();
-  });
-
-  it('W-109: "100 Continue" comes with the first read, not before', async () => {
-    const client = await server.raw();
-    await client.send(expecting('/hold-read', 'Content-Length: 5'));
-    // The request is with the application when releasing finds it.
-    await sleep(150);
-    expect(client.pending.length).toBe(0);
-    await waitFor('the held request', async () => (await server.get('/hold-read?release')).text === '1');
-    expect((await client.readUntil('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 100 Continue\r\n/);
-    await client.send('abcde');
-    const { interim, response } = await client.readFinalResponse();
-    expect(interim).toEqual([]);
-    expect(response.text).toBe('held abcde');
-    await client.send(head('GET /ignore-body?next HTTP/1.1', 'Host: localhost'));
-    expect((await client.readResponse()).text).toBe('ignored GET next');
-    client.close();
-  });
-
-  it('W-109: "100 Continue" comes for a chunked body as well', async () => {
-    const client = await server.raw();
-    await client.send(expecting(readAll, 'Transfer-Encoding: chunked'));
-    expect((await client.readUntil('\r\n\r\n')).toString('latin1')).toMatch(/^HTTP\/1\.1 100 /);
-    await client.send('5\r\nabcde\r\n0\r\n\r\n');
-    const { interim, response } = await client.readFinalResponse();
-    expect(interim).toEqual([]);
-    expect(response.text).toBe('["abcde"]');
-    client.close();
-  });
-
-  it('W-109: a client that does not wait is served as well, with at most one "100 Continue"', async () => {
-    const client = await server.raw();
-    await client.send(`${expecting(readAll, 'Content-Length: 5')}abcde`);
-    const { interim, response } = await client.readFinalResponse();
-    expect(interim.length).toBeLessThanOrEqual(1);
-    expect(response.text).toBe('["abcde"]');
-    client.close();
-  });
-
-  it('W-109: the response has the headers and the status of the application after a "100 Continue"', async () => {
-    const client = await server.raw();
-    await client.send(expecting('/echo-body', 'Content-Length: 5', 'Content-Type: text/x-echo', 'Connection: close'));
-    await client.readUntil('100 Continue\r\n\r\n');
-    await client.send('abcde');
-    const response = await client.readResponse();
-    expect([response.status, response.reason, response.header('content-type'), response.text]).toEqual([200, 'OK', 'text/x-echo', 'abcde']);
-  });
-
-  it('W-110: HTTP/1.0 with Expect gets no "100 Continue"', async () => {
-    const client = await server.raw();
-    await client.send(head(`POST ${readAll} HTTP/1.0`, 'Expect: 100-continue', 'Content-Length: 5'));
-    await sleep(150);
-    expect(client.pending.length).toBe(0);
-    await client.send('abcde');
-    const { interim, response } = await client.readFinalResponse();
-    expect(interim).toEqual([]);
-    expect(response.text).toBe('["abcde"]');
-  });
-
-  it('W-111: an expectation that is not known is a 417', async () => {
-    const client = await server.raw();
-    await client.send(head('GET /ignore-body HTTP/1.1', 'Host: localhost', 'Expect: 42', 'Connection: close'));
-    expect((await client.readResponse()).status).toBe(417);
-  });
-
-  it('W-112: no "100 Continue" comes after the response has begun', async () => {
-    const client = await server.raw();
-    await client.send(expecting('/read-after-first-block', 'Content-Length: 5', 'Connection: close'));
-    const start = (await client.readUntil('first\n')).toString('latin1');
-    expect(start).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-    await sleep(100);
-    await client.send('abcde');
-    const rest = (await client.readAll()).toString('latin1');
-    expect(start + rest).not.toContain('100 Continue');
-    expect(rest).toContain('abcde');
-  });
-
-  // ---- connections and concurrency ----
-
-  it('W-113: "Connection: close" is httpd\'s business: the response says it and the connection ends', async () => {
-    const response = await lastAnswer(head('GET /ignore-body HTTP/1.1', 'Host: localhost', 'Connection: close'));
-    expect(response.header('connection')).toBe('close');
-  });
-
-  it('W-113: HTTP/1.0 connections end, unless the client asks to keep them', async () => {
-    expect((await lastAnswer(head('GET /ignore-body?old HTTP/1.0'))).text).toBe('ignored GET old');
-    const client = await server.raw();
-    for (let i = 0; i < 2; i++) {
-      await client.send(head('GET /ignore-body?kept HTTP/1.0', 'Connection: keep-alive'));
-      const response = await client.readResponse();
-      expect(response.header('connection')).toMatch(/keep-alive/i);
-      expect(response.text).toBe('ignored GET kept');
-    }
-    client.close();
-  });
-
-  it('W-113: a request to upgrade to an unknown protocol is answered as HTTP/1.1', async () => {
-    const client = await server.raw();
-    await client.send(head('GET /ignore-body?up HTTP/1.1', 'Host: localhost', 'Connection: Upgrade, close', 'Upgrade: foo/1'));
-    const response = await client.readResponse();
-    expect([response.status, response.text]).toEqual([200, 'ignored GET up']);
   });
 
   it('W-114: an application never runs in two threads at the same moment', async () => {

@@ -38,7 +38,7 @@ const pythonScripts: Record<string, readonly string[]> = {
   ],
   'wsgi_framing.py': ['told-length', 'told-result', 'hello'],
   'wsgi_ends.py': ['ends-somehow', 'close-throws', 'endless', 'fails', 'file-served', 'exits'],
-  'wsgi_expect.py': ['ignore-body', 'read-all', 'hold-read', 'echo-body', 'read-after-first-block'],
+  'wsgi_expect.py': ['ignore-body', 'hold-read', 'echo-body', 'read-after-first-block', 'digest-body'],
   'wsgi_extensions.py': ['early-hints'],
 };
 
