@@ -4,7 +4,7 @@ import { describeEachMpm, head, type HttpdServer, type Mpm, sleep, useServer } f
 
 const apps = [
   ...['input-operations.mjs', 'ignore-body.cjs', 'read-some.mjs', 'report-read-error.ts', 'throw-read-error.mjs', ],
-  ...['echo-body.mjs', 'one-at-a-time.mjs', 'show-environ.mjs'],
+  ...['read-after-first-block.mjs', 'one-at-a-time.mjs', 'show-environ.mjs'],
 ];
 const options = (mpm: Mpm) => ({
   mpm,
