@@ -262,6 +262,11 @@ PyObject* environ_of(Request* request) {
 }
 
 void run(Request* request) {
+  if (request->application->callable == nullptr) {  // a script that was only imported
+    raise_problem(PyExc_LookupError, "callableMissing", "the script has no callable \"%s\"",
+                  request->application->callable_name.c_str());
+    return fail(request, nullptr);
+  }
   const Object environ = Object::adopt(environ_of(request));
   if (!environ) return;
   const Object result = Object::adopt(call(request, environ.get()));
