@@ -14,7 +14,7 @@ export const django: PythonApp = {
   script: 'bookshop/wsgi.py',
   source: join(prepared, 'django'),
   chunked: 'Buffered',
-  directives: (folder, mount) => [`Alias ${mount}/static "${folder}/static"`, `Alias ${mount}/media "${folder}/data/media"`],
+  directives: (folder, mount) => [`Alias ${mount}/static "${folder}/static"`, `Alias ${mount}/media "${folder}/data/media"`, `Alias /favicon.ico "${folder}/static/admin/img/icon-yes.svg"`],
 };
 
 /** The administrator that scripts/lib/frameworks.mjs made. */
