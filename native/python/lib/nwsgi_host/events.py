@@ -15,6 +15,9 @@ shutdown_callbacks = []
 # Objects with started(request) and finished(request, event): the metrics.
 recorders = []
 
+# What the host calls by another name than mod_wsgi; the others are the same.
+SHUTDOWN_REASONS = {'shutdown': 'shutdown_signal', 'graceful_shutdown': 'graceful_signal', 'reload': 'eviction_signal'}
+
 _running = {}
 _listening = False
 _lock = threading.Lock()
@@ -146,6 +149,7 @@ def request_finished(key, status, input_reads, input_length, output_writes, outp
 
 
 def process_stopping(reason):
+    reason = SHUTDOWN_REASONS.get(reason, reason)
     publish('process_stopping', {'shutdown_reason': reason}, event_callbacks)
     publish('process_stopping', {'shutdown_reason': reason}, shutdown_callbacks)
 
