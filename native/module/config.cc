@@ -58,7 +58,7 @@ void* create_dir_config(apr_pool_t* pool, char*) {
   auto* config = static_cast<DirConfig*>(apr_pcalloc(pool, sizeof(DirConfig)));
   config->pass_authorization = Flag::kUnset;
   config->script_reloading = Flag::kUnset;
-  config->chunked_request = Flag::kUnset;
+  config->chunked_request = ChunkedBodies::kUnset;
   config->enable_sendfile = Flag::kUnset;
   config->development_errors = Flag::kUnset;
   config->map_head = HeadMapping::kUnset;
@@ -78,7 +78,7 @@ void* merge_dir_config(apr_pool_t* pool, void* base_data, void* add_data) {
   merged->env = both(pool, add->env, base->env);
   merged->pass_authorization = either(add->pass_authorization, base->pass_authorization);
   merged->script_reloading = either(add->script_reloading, base->script_reloading);
-  merged->chunked_request = either(add->chunked_request, base->chunked_request);
+  merged->chunked_request = add->chunked_request != ChunkedBodies::kUnset ? add->chunked_request : base->chunked_request;
   merged->enable_sendfile = either(add->enable_sendfile, base->enable_sendfile);
   merged->development_errors = either(add->development_errors, base->development_errors);
   merged->map_head = add->map_head != HeadMapping::kUnset ? add->map_head : base->map_head;

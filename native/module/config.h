@@ -19,6 +19,8 @@ enum class Flag : signed char { kUnset = -1, kOff = 0, kOn = 1 };
 inline constexpr const char* kApplicationTypes[] = {"auto", "wsgi", "node", "fetch"};
 
 enum class HeadMapping : signed char { kUnset = -1, kOff, kOn, kAuto };
+// Request bodies without a length: refused, passed on as they come, or read and measured first.
+enum class ChunkedBodies : signed char { kUnset = -1, kOff, kOn, kBuffered };
 
 // Options that a mount or a WSGIImportScript may carry; null and kUnset where not given.
 struct MountOptions {
@@ -89,7 +91,7 @@ struct DirConfig {
   const apr_array_header_t* env;  // const char*, "NAME=value" of WSGIApplicationEnv: of two with one name the later wins
   Flag pass_authorization;
   Flag script_reloading;
-  Flag chunked_request;
+  ChunkedBodies chunked_request;
   Flag enable_sendfile;
   Flag development_errors;
   HeadMapping map_head;

@@ -63,6 +63,16 @@ const char* set_map_head(cmd_parms* cmd, void* data, const char* value) {
   return nullptr;
 }
 
+const char* set_chunked_request(cmd_parms* cmd, void* data, const char* value) {
+  ChunkedBodies bodies;
+  if (strcasecmp(value, "On") == 0) bodies = ChunkedBodies::kOn;
+  else if (strcasecmp(value, "Off") == 0) bodies = ChunkedBodies::kOff;
+  else if (strcasecmp(value, "Buffered") == 0) bodies = ChunkedBodies::kBuffered;
+  else return config_error(cmd, Code::kBadValue, "the value is On, Off or Buffered, not \"%s\"", value);
+  static_cast<DirConfig*>(data)->chunked_request = bodies;
+  return nullptr;
+}
+
 const char* set_error_page(cmd_parms* cmd, void* data, const char* value) {
   const bool development = strcasecmp(value, "Development") == 0;
   if (!development && strcasecmp(value, "Production") != 0) {
@@ -142,8 +152,8 @@ const command_rec kDirectives[] = {
      "whether applications see the Authorization header"},
     {"WSGIScriptReloading", setter(set_flag), flag_at(offsetof(DirConfig, script_reloading)), OR_FILEINFO, FLAG,
      "whether a changed script is loaded anew"},
-    {"WSGIChunkedRequest", setter(set_flag), flag_at(offsetof(DirConfig, chunked_request)), OR_FILEINFO, FLAG,
-     "whether request bodies without a length are accepted"},
+    {"WSGIChunkedRequest", setter(set_chunked_request), nullptr, OR_FILEINFO, TAKE1,
+     "request bodies without a length: Off refuses them, On passes them on, Buffered measures them first"},
     {"WSGIEnableSendfile", setter(set_flag), flag_at(offsetof(DirConfig, enable_sendfile)), OR_FILEINFO, FLAG,
      "whether files of applications are sent by the kernel"},
     {"WSGIMapHEADToGET", setter(set_map_head), nullptr, OR_FILEINFO, TAKE1,

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 
+#include "module/body_buffer.h"
 #include "module/config.h"
 #include "module/conversation.h"
 #include "module/daemon_child.h"
@@ -112,8 +113,11 @@ int check_owner(request_rec* r, const DaemonGroup& group) {
 }
 
 int set_up_body(request_rec* r, const DirConfig* settings) {
-  const bool chunked_allowed = is_on(settings->chunked_request, true);
+  const bool chunked_allowed = settings->chunked_request != ChunkedBodies::kOff;
   const int status = ap_setup_client_block(r, chunked_allowed ? REQUEST_CHUNKED_DECHUNK : REQUEST_CHUNKED_ERROR);
+  if (status == OK && settings->chunked_request == ChunkedBodies::kBuffered && r->read_chunked && r->main == nullptr) {
+    return buffer_body(r);
+  }
   if (status == HTTP_LENGTH_REQUIRED) {
     log_request(r, APLOG_INFO, 0, Code::kChunkedNotAllowed,
                 "a body without Content-Length is refused here (WSGIChunkedRequest Off)");

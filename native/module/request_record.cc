@@ -193,6 +193,18 @@ const char* request_id(request_rec* r) {
   return r->log_id;
 }
 
+// What mod_wsgi's applications find in their environ, and JavaScript has no use for.
+void add_for_python(request_rec* r, RecordWriter* record) {
+  char digits[24];
+  const char* const end = std::to_chars(digits, digits + sizeof digits, static_cast<int64_t>(r->request_time)).ptr;
+  record->add("mod_wsgi.request_start", std::string_view(digits, static_cast<size_t>(end - digits)));
+  conn_rec* c = r->connection;
+  if (c->log_id == nullptr) ap_run_generate_log_id(c, nullptr, &c->log_id);
+  add(record, "mod_wsgi.connection_id", c->log_id);
+  record->add("mod_wsgi.listener_host", c->local_host != nullptr ? c->local_host : "");
+  record->add("mod_wsgi.input_chunked", r->read_chunked ? "1" : "0");
+}
+
 const char* first_given(const char* a, const char* b, const char* otherwise) {
   if (a != nullptr) return a;
   return b != nullptr ? b : otherwise;
@@ -263,6 +275,7 @@ std::string build_record(request_rec* r, const RequestPlan& plan, bool multiproc
   if (is_on(plan.settings->development_errors, false)) record.add("nwsgi.x-error-page", "development");
   if (is_on(plan.settings->script_reloading, true)) record.add("nwsgi.x-reloading", "1");
   if (multiprocess) record.add("nwsgi.x-multiprocess", "1");
+  if (is_python_script(r->filename)) add_for_python(r, &record);
   // Files always travel as descriptors; whether the kernel sends them is WSGIEnableSendfile.
   record.add("nwsgi.x-sendfile", "1");
   return record.take();
