@@ -155,7 +155,7 @@ def process_stopping(reason):
 
 
 def _seconds(value, otherwise):
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return otherwise
+    """environ has them as text, in microseconds."""
+    if isinstance(value, str):
+        return int(value) / 1e6 if value.isdigit() else otherwise
+    return otherwise if value is None else float(value)
