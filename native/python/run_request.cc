@@ -48,7 +48,7 @@ void stay_in_server() {
   if (in_forked_child()) leave_forked_child();
 }
 
-// For the page that developers see.
+// For log lines and the page that developers see.
 std::vector<std::pair<std::string, std::string>> strings_of(PyObject* environ) {
   std::vector<std::pair<std::string, std::string>> strings;
   if (environ == nullptr) return strings;
@@ -77,7 +77,7 @@ void hand_over(Request* request, Fault fault, PyObject* environ) {
   failed.script = request->application->script;
   failed.callable = request->application->callable_name;
   failed.head_sent = request->head_sent;
-  if (request->development_page) failed.variables = strings_of(environ);
+  failed.variables = strings_of(environ);
   const Ref<Observer> observer = request->application->observer;
   const WithoutGil without;
   observer->on_request_fault(std::move(failed));
@@ -196,8 +196,14 @@ Sent deliver_each(Request* request, PyObject* result) {
   }
 }
 
+// Also of a class of its own, as long as iterating it gives the items.
+bool is_sequence(PyObject* result) {
+  return (PyList_Check(result) && Py_TYPE(result)->tp_iter == PyList_Type.tp_iter) ||
+         (PyTuple_Check(result) && Py_TYPE(result)->tp_iter == PyTuple_Type.tp_iter);
+}
+
 Sent deliver(Request* request, PyObject* result) {
-  if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return deliver_sequence(request, result);
+  if (is_sequence(result)) return deliver_sequence(request, result);
   if (!request->written) {
     bool handled = false;
     const Sent sent = send_file(request, result, &handled);
@@ -209,7 +215,7 @@ Sent deliver(Request* request, PyObject* result) {
 // ---- close() ----
 
 // W-91, W-92: once, after the last byte was handed over. W-93: an error of it is logged.
-void close_result(Request* request, PyObject* result) {
+void close_result(Request* request, PyObject* result, PyObject* environ) {
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) return;
 #if PY_VERSION_HEX >= 0x030D0000
   PyObject* found = nullptr;
@@ -229,7 +235,7 @@ void close_result(Request* request, PyObject* result) {
     return;
   }
   fault.problem = "closeFailed";
-  hand_over(request, std::move(fault), nullptr);
+  hand_over(request, std::move(fault), environ);
 }
 
 // ---- the call ----
@@ -276,7 +282,7 @@ void run(Request* request) {
   if (sent == Sent::kEnough) sent = complete(request);
   if (sent == Sent::kError) fail(request, environ.get());
   request->ended = true;
-  close_result(request, result.get());
+  close_result(request, result.get(), environ.get());
 }
 
 }  // namespace
