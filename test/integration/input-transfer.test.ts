@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { describeEachMpm, head, type HttpdServer, type Mpm, sleep, useServer } from './harness/index.js';
 
 const apps = [
-  ...['input-operations.mjs', 'ignore-body.cjs', 'read-some.mjs', 'report-read-error.ts', 'throw-read-error.mjs', ],
+  ...['input-operations.mjs', 'ignore-body.cjs', 'read-some.mjs', 'report-read-error.ts', 'throw-read-error.mjs'],
   ...['read-after-first-block.mjs', 'one-at-a-time.mjs', 'show-environ.mjs'],
 ];
 const options = (mpm: Mpm) => ({

@@ -57,10 +57,10 @@ export function filesOf(language: Language, fixtures: readonly string[]): string
   return [...new Set([...fixtures, 'noted'].map((fixture) => language.find(fixture).file))];
 }
 
-/** Mounts a fixture at a path. */
+/** Mounts a fixture at a path, or at those that an expression matches, which begins with ^. */
 export function mount(language: Language, server: HttpdServer, path: string, fixture: string, options = ''): string {
   const { file, callable } = language.find(fixture);
-  return [`WSGIScriptAlias ${path} "${server.app(file)}"`, ...(callable === '' ? [] : [`callable-object=${callable}`]), ...(options === '' ? [] : [options])].join(' ');
+  return [`WSGIScriptAlias${path.startsWith('^') ? 'Match' : ''} ${path} "${server.app(file)}"`, ...(callable === '' ? [] : [`callable-object=${callable}`]), ...(options === '' ? [] : [options])].join(' ');
 }
 
 /** Options of a server with each fixture at its name, and the notes at /noted: in one environment, or one interpreter. */

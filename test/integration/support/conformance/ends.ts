@@ -233,7 +233,7 @@ export function ends(language: Language): void {
       const second = await client.request('/fails?when=after-block').catch((error: Error) => error);
       if (second instanceof Error) expect(second.message).toMatch(/NGHTTP2_/);
       else expect(second.complete).toBe(false);
-      expect((await client.request('/hello')).text).toBe('Hello from an ES module\n');
+      expect((await client.request('/hello')).text).toMatch(/^Hello from /);
       client.close();
     });
   });

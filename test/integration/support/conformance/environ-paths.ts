@@ -28,7 +28,7 @@ export function environPaths(language: Language): void {
             mount(language, s, '/below/', 'show-environ'),
             mount(language, s, '/url', 'show-url'),
             mount(language, s, '"/caf\u00e9 bar"', 'show-environ'),
-            `WSGIScriptAliasMatch ^/tenant/([a-z]+) ${s.app('show-environ.mjs')}`,
+            mount(language, s, '^/tenant/([a-z]+)', 'show-environ'),
           ],
         },
         { tls: true, directives: (s) => [mount(language, s, '/env', 'show-environ'), mount(language, s, '/url', 'show-url')] },
