@@ -22,14 +22,18 @@ namespace {
 
 using State = NewsChannel::State;
 
-bool wants_page(const Exchange& exchange) {
-  exchange::RecordReader reader(exchange.record());
+// What the record says for a log line and about the page for developers.
+void add_request(Napi::Env env, Napi::Object object, const std::string& record) {
+  exchange::RecordReader reader(record);
   std::string_view name;
   std::string_view value;
+  bool page = false;
   while (reader.next(&name, &value)) {
-    if (name == "nwsgi.x-error-page") return value.size() == 11 && ::strncasecmp(value.data(), "development", 11) == 0;
+    if (name == "nwsgi.x-error-page") page = value.size() == 11 && ::strncasecmp(value.data(), "development", 11) == 0;
+    if (name == "REQUEST_METHOD") object.Set("method", from_utf8(env, std::string(value)));
+    if (name == "REQUEST_URI") object.Set("uri", from_utf8(env, std::string(value)));
   }
-  return false;
+  object.Set("developmentPage", page);
 }
 
 Napi::Value from_request_fault(Napi::Env env, const python::RequestFault& request) {
@@ -38,7 +42,7 @@ Napi::Value from_request_fault(Napi::Env env, const python::RequestFault& reques
   object.Set("script", from_utf8(env, request.script));
   object.Set("callable", from_utf8(env, request.callable));
   object.Set("headSent", request.head_sent);
-  object.Set("developmentPage", wants_page(*request.exchange));
+  add_request(env, object, request.exchange->record());
   object.Set("abortReason", static_cast<double>(request.exchange->abort_reason()));
   Napi::Array variables = Napi::Array::New(env, request.variables.size());
   for (uint32_t i = 0; i < request.variables.size(); ++i) {

@@ -64,10 +64,12 @@ export interface PythonRequestFault {
   script: string;
   callable: string;
   headSent: boolean;
+  method?: string;
+  uri?: string;
   developmentPage: boolean;
   /** As NativeBridge.abortReason. */
   abortReason: number;
-  /** Of the environ. */
+  /** Of the environ, for the page. */
   variables: [name: string, value: string][];
 }
 

@@ -20,7 +20,7 @@ export function answerFailed(bridge: NativeBridge, addon: PythonAddon, token: nu
   const problem = problemNamed(fault.problem) ?? (headSent ? Problem.applicationFailedLate : Problem.applicationFailed);
   const environ = Object.fromEntries(request.variables);
   const place = placeOf({ type: 'auto', script: request.script, callable: request.callable });
-  const where = `${place}, ${environ['REQUEST_METHOD'] ?? ''} ${environ['REQUEST_URI'] ?? environ['PATH_INFO'] ?? ''}`;
+  const where = `${place}, ${request.method ?? ''} ${request.uri ?? ''}`;
   const log = (level: LogLevelNumber, text: string): void => {
     if (!addon.log(token, level, text)) bridge.log(0, level, text);
   };

@@ -99,7 +99,7 @@ export async function startWorker(options: WorkerOptions): Promise<TestWorker> {
   listener?.close();
   const worker = new TestWorker(child, port);
   const config: WorkerConfig = {
-    slot: 0, generation: 1, applicationGroup: 'test|', processGroup: 'test', serverSoftware: 'nwsgi/test', bridge, home: '', displayName: '', preload: [],
+    slot: 0, generation: 1, applicationGroup: 'test|', processGroup: 'test', serverSoftware: 'nwsgi/test', bridge, home: '', displayName: '', preload: [], python: {},
     listen: listener === undefined ? [] : [{ fd: 5, protocol: 'http', description: `127.0.0.1:${port}` }],
     script: script === undefined ? null : { callable: 'application', type: 'auto', mount: '', ...script },
     shutdownTimeout: 2_000, gracefulTimeout: 5_000, socketTimeout: 0, requestTimeout: 0, threads: 256, logLevel: 7,
