@@ -34,7 +34,7 @@ const alternatives = {
     configuration: {
       nwsgi: false,
       modulesToLoad: ['wsgi'],
-      directives: `WSGISocketPrefix "${root}/mod_wsgi"\nWSGIDaemonProcess bench processes=${options.processes} threads=15\nWSGIScriptAlias / "${root}/apps/hello.wsgi" process-group=bench application-group=%{GLOBAL}`,
+      directives: `WSGISocketPrefix "${root}/mod_wsgi"\nWSGIDaemonProcess bench processes=${options.processes} threads=15\nWSGIScriptAlias / "${root}/apps/python/hello.wsgi" process-group=bench application-group=%{GLOBAL}`,
     },
   },
   'mod_proxy → node': {

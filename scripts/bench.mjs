@@ -1,4 +1,4 @@
-// npm run bench [-- [hello|frameworks|daemon] OPTIONS]: sets up, then runs bench/<name>.mjs with these options.
+// npm run bench [-- [hello|frameworks|daemon|python] OPTIONS]: sets up, then runs bench/<name>.mjs with these options.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { setUp } from './lib/setup.mjs';
 import { main, UserError } from './lib/steps.mjs';
 
 /** The benchmarks, and the Debian packages that each one needs beside wrk. */
-const packages = { hello: [], frameworks: [], daemon: ['libapache2-mod-wsgi-py3'] };
+const packages = { hello: [], frameworks: [], daemon: ['libapache2-mod-wsgi-py3'], python: ['libapache2-mod-wsgi-py3', 'python3-flask'] };
 
 await main(async () => {
   const [first = 'hello', ...rest] = process.argv.slice(2);
