@@ -7,7 +7,6 @@ namespace nwsgi::python {
 
 namespace {
 
-constexpr std::chrono::seconds kProbeInterval{1};
 // Of the time that stop() gives, what requests that still run leave for the functions that run at the end.
 constexpr int kShareForEnd = 4;
 
@@ -192,7 +191,7 @@ Clock::time_point Runtime::tick(Clock::time_point now) {
       if (pressing) reports = home->pool->interrupt_timed_out();
     }
     for (Pool::Stuck& report : reports) report.observer->on_stuck(std::move(report.where), std::move(report.stack));
-    due = std::min({due, home->pool->interrupt_due(), now + kProbeInterval});
+    due = std::min({due, home->pool->interrupt_due(), now + Service::kInterval});
   }
   return due;
 }

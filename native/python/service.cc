@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "python/threads.h"
@@ -61,7 +62,12 @@ void Service::run(const Tick& tick) {
     lock.unlock();
     for (const std::function<void()>& task : tasks) task();
     tasks.clear();
-    if (const Clock::time_point now = Clock::now(); hurried || now >= due) due = tick(now);
+    if (const Clock::time_point now = Clock::now(); hurried || now >= due) {
+      const Clock::time_point next = tick(now);
+      // Between two requests there is nothing to do for a moment: only a whole quiet interval lets the thread doze, else each
+      // request would wake it.
+      due = hurried ? std::min(next, now + kInterval) : next;
+    }
     lock.lock();
   }
 }

@@ -17,8 +17,9 @@ using exchange::Clock;
 
 class Service {
  public:
-  // Called on the service thread, without the GIL: looks after everything; says when it wants to be called again, at the latest
-  // Clock::time_point::max() for: not before watch().
+  static constexpr std::chrono::seconds kInterval{1};
+  // Called on the service thread, without the GIL: looks after everything, and says when it wants to be called again;
+  // Clock::time_point::max(): not before watch(). Called at least once each interval while requests come.
   using Tick = std::function<Clock::time_point(Clock::time_point now)>;
 
   // Starts the thread, which first runs `begin` and ends when that is false. False when there is no thread.
