@@ -10,6 +10,7 @@ export interface Page {
   goto(url: string, options?: { waitUntil: string }): Promise<unknown>;
   click(selector: string): Promise<void>;
   type(selector: string, text: string): Promise<void>;
+  readonly keyboard: { press(key: string): Promise<void> };
   select(selector: string, ...values: string[]): Promise<unknown>;
   $(selector: string): Promise<{ uploadFile(...files: string[]): Promise<void> } | null>;
   $eval<T>(selector: string, read: (element: { textContent: string | null }) => T): Promise<T>;

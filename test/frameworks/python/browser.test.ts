@@ -48,9 +48,12 @@ describePython(django, everyPlace, (target) => {
     expect(await browser.text('.messagelist .success')).toContain('Notes on the Analytical Engine – ä');
 
     await browser.follow('#result_list tbody tr:first-child .field-title a');
+    await page.click('#id_title');
+    await page.keyboard.press('End');
     await page.type('#id_title', ', 2nd edition');
     await browser.follow('input[name=_save]');
-    expect(await browser.text('#result_list')).toContain('2nd edition');
+    expect(await browser.text('#result_list')).toContain('Notes on the Analytical Engine – ä, 2nd edition');
+    expect(await page.evaluate(`[...document.images].filter((image) => image.naturalWidth === 0).map((image) => image.src)`)).toEqual([]);
     await shot('list');
 
     await page.goto(target.url('/books/'), { waitUntil: 'networkidle0' });

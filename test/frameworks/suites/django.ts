@@ -14,7 +14,12 @@ export const django: PythonApp = {
   script: 'bookshop/wsgi.py',
   source: join(prepared, 'django'),
   chunked: 'Buffered',
-  directives: (folder, mount) => [`Alias ${mount}/static "${folder}/static"`, `Alias ${mount}/media "${folder}/data/media"`, `Alias /favicon.ico "${folder}/static/admin/img/icon-yes.svg"`],
+  directives: (folder, mount) => [
+    `Alias ${mount}/static "${folder}/static"`,
+    `Alias ${mount}/media "${folder}/data/media"`,
+    `Alias /favicon.ico "${folder}/static/admin/img/icon-yes.svg"`,
+    ...[['css', 'text/css'], ['js', 'text/javascript'], ['svg|ico', 'image/svg+xml']].flatMap(([name, type]) => [`<FilesMatch "\\.(${name})$">`, `  ForceType ${type}`, '</FilesMatch>']),
+  ],
 };
 
 /** The administrator that scripts/lib/frameworks.mjs made. */
@@ -129,7 +134,7 @@ function admin(target: PythonTarget): void {
     const style = /href="([^"]+\/base\.css)"/.exec(page.text)?.[1] as string;
     expect(style).toBe(target.path('/static/admin/css/base.css'));
     const css = await target.get('/static/admin/css/base.css');
-    expect([css.status, css.text]).toEqual([200, expect.stringContaining('DJANGO Admin styles')]);
+    expect([css.status, css.headers['content-type'], css.text]).toEqual([200, 'text/css', expect.stringContaining('DJANGO Admin styles')]);
   });
 
   it('logs out', async () => {
