@@ -52,7 +52,7 @@ describe('what an application of Python writes to the log', () => {
     expect((await write('errors', / errors/)).short).toEqual(['error errors']);
   });
 
-  it('by logging has the level of its records, with any handler that writes to a stream', async () => {
+  it('by logging has the level of its records, whatever handler writes them', async () => {
     const levels = ['debug debug', 'info info', 'warn warning', 'error error', 'crit critical', 'warn between'];
     const { short, lines, id } = await write('levels', / between/);
     expect(short).toEqual(levels);
@@ -60,6 +60,7 @@ describe('what an application of Python writes to the log', () => {
     for (const line of lines) expect(line.id).toBe(id);
     expect((await write('direct', / between/)).short).toEqual(levels);
     expect((await write('proxy', / by a proxy/)).short).toEqual(['warn by a proxy']);
+    expect((await write('own-handler', / by its own/)).short).toEqual(['warn by its own']);
     expect((await write('last-resort', / last resort/)).short).toEqual(['warn last resort']);
   });
 

@@ -14,7 +14,7 @@ def prepare(options):
     streams.install(options['restrict_stdin'], options['restrict_stdout'])
     logs.install()
     signals.install(options['restrict_signal'], options['is_main'])
-    children.install()
+    children.install(options['is_main'])
     server.install(options)
     loader.install()
     paths.add_in_front(options['path'])

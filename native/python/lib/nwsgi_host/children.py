@@ -10,10 +10,10 @@ import subprocess
 import sys
 
 
-def install():
+def install(is_main):
     if hasattr(subprocess, '_USE_VFORK'):
         subprocess._USE_VFORK = False
-    elif sys.version_info >= (3, 10):
+    elif is_main and sys.version_info >= (3, 10):
         _keep_from_vfork()
     # subprocess itself prefers it for commands without close_fds.
     if hasattr(subprocess, '_USE_POSIX_SPAWN'):
@@ -22,6 +22,16 @@ def install():
         if hasattr(os, name):
             setattr(os, name, _with_empty_mask(getattr(os, name)))
     os.system = system
+    if not is_main:
+        os.fork = os.forkpty = refuse_fork
+
+
+def refuse_fork():
+    """In the place of os.fork(): CPython ends the child of any but the main interpreter with a fatal error."""
+    raise RuntimeError(
+        'fork is possible in the main interpreter only: use subprocess, multiprocessing with the start method "spawn", '
+        'WSGIApplicationGroup %{GLOBAL}, or a process group (WSGIDaemonProcess)'
+    )
 
 
 def _keep_from_vfork():

@@ -1,4 +1,4 @@
-"""The logging module's levels reach Apache's error log: also by handlers that only know a stream."""
+"""The logging module's levels reach Apache's error log: also by handlers that know nothing of it."""
 
 import functools
 import logging
@@ -9,21 +9,21 @@ from . import levels
 
 
 def install():
-    emit = logging.StreamHandler.emit
-    if getattr(emit, '_nwsgi', False):
+    handle = logging.Handler.handle
+    if getattr(handle, '_nwsgi', False):
         return
 
-    @functools.wraps(emit)
-    def emit_with_level(self, record):
-        # Whatever the stream is (Flask's is a proxy of wsgi.errors): only our own look at it.
+    @functools.wraps(handle)
+    def handle_with_level(self, record):
+        # Whatever the handler and its stream are (Flask's is a proxy of wsgi.errors): only our own streams look at it.
         former = _nwsgi.log_level(levels.of_logging(record.levelno))
         try:
-            emit(self, record)
+            return handle(self, record)
         finally:
             _nwsgi.log_level(former)
 
-    emit_with_level._nwsgi = True
-    logging.StreamHandler.emit = emit_with_level
+    handle_with_level._nwsgi = True
+    logging.Handler.handle = handle_with_level
 
 
 class LogHandler(logging.Handler):
