@@ -236,6 +236,13 @@ void Runtime::finalise(bool idle) {
     home->ended = end_interpreter(home->state);
     set_current_interpreter(nullptr);
     if (!home->ended) PyEval_SaveThread();
+#if PY_VERSION_HEX < 0x030C0000
+    // The GIL, which is that of all interpreters, is still held, by no thread state.
+    if (home->ended) {
+      PyThreadState_Swap(main->state);
+      PyEval_SaveThread();
+    }
+#endif
     all_ended = all_ended && home->ended;
   }
   if (!all_ended) return;
