@@ -171,16 +171,30 @@ Sent deliver_sequence(Request* request, PyObject* sequence) {
   return send_each(request, sequence);
 }
 
+// Whether CPython itself says that iter() cannot be: a TypeError that no code of the application's has raised.
+bool is_refusal_to_iterate() {
+  if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) return false;
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  const bool is_own = traceback == nullptr;
+  PyErr_Restore(type, value, traceback);
+  return is_own;
+}
+
 // Null with an error set.
 PyObject* iterator_of(PyObject* result) {
-  const bool is_data = PyUnicode_Check(result) || PyBytes_Check(result) || PyByteArray_Check(result) || PyMemoryView_Check(result);
-  if (!is_data && (Py_TYPE(result)->tp_iter != nullptr || PySequence_Check(result))) return PyObject_GetIter(result);
-  if (is_data) {
+  if (PyUnicode_Check(result) || PyBytes_Check(result) || PyByteArray_Check(result) || PyMemoryView_Check(result)) {
     raise_problem(PyExc_TypeError, "badResult", "the application returned %s; return a list: [body]", show(result).c_str());
-  } else {
+    return nullptr;
+  }
+  PyObject* const iterator = PyObject_GetIter(result);
+  if (iterator == nullptr && is_refusal_to_iterate()) {
+    PyErr_Clear();
     raise_problem(PyExc_TypeError, "badResult", "the application returned %s, which is not an iterable of blocks", show(result).c_str());
   }
-  return nullptr;
+  return iterator;
 }
 
 Sent deliver_each(Request* request, PyObject* result) {
