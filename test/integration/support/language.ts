@@ -40,6 +40,7 @@ const pythonScripts: Record<string, readonly string[]> = {
   'wsgi_ends.py': ['ends-somehow', 'close-throws', 'endless', 'fails', 'file-served', 'exits'],
   'wsgi_expect.py': ['ignore-body', 'hold-read', 'echo-body', 'read-after-first-block', 'digest-body'],
   'wsgi_extensions.py': ['early-hints'],
+  'wsgi_middleware.py': ['counting-middleware'],
 };
 
 export const python: Language = {
