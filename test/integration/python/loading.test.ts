@@ -49,12 +49,15 @@ describe('a script of Python', () => {
     directives: (s) => [
       ...Object.entries(broken).map(([name, source]) => `WSGIScriptAlias /${stem(name)} "${s.writeApp(name, source)}"`),
       `WSGIScriptAlias /as-wsgi "${s.writeApp('a b.wsgi', 'name = __name__\ndef application(environ, start_response):\n    start_response("200 OK", [])\n    return [name.encode()]\n')}"`,
+      `WSGIScriptAlias /changes "${s.app('changes/changes.py')}" application-group=%{GLOBAL}`,
       `WSGIScriptAlias /absent "${s.app('absent.py')}"`,
       `WSGIScriptAlias /other "${s.app('loading.py')}" callable-object=other`,
       `WSGIScriptAlias /finds "${s.writeApp('finds.py', finds)}"`,
       `WSGIScriptAlias /imported "${s.writeApp('asks.py', 'import builtins\ndef application(environ, start_response):\n    start_response("200 OK", [])\n    return [builtins.imported_at_start.encode()]\n')}"`,
       `WSGIImportScript "${s.writeApp('at_start.py', 'import builtins\nbuiltins.imported_at_start = __name__\nprint("imported at start")\n')}" process-group=${daemon ? 'nwsgi-test' : '%{GLOBAL}'} application-group=%{GLOBAL}`,
       `WSGIScriptAlias / "${s.app('loading.py')}"`,
+      'WSGIApplicationEnv OF_THE_SCRIPT=told',
+      'SetEnv OF_SETENV told',
       `WSGIPythonPath "${pathOf(s)}"`,
     ],
   });
@@ -94,6 +97,22 @@ describe('a script of Python', () => {
 
   it('sees mod_wsgi in sys.argv, and a Python in sys.executable', async () => {
     expect(await facts()).toMatchObject({ argv: ['mod_wsgi'], executable: expect.stringMatching(/^python3/) as string, prefix: '/usr' });
+  });
+
+  it('finds variables of WSGIApplicationEnv and SetEnv in os.environ', async () => {
+    expect((await facts()).variable).toEqual(['told', 'told']);
+  });
+
+  it('runs anew when it was changed; what it has imported stays in a child, and is new in the process of a group', async () => {
+    const write = (text: string) => {
+      server.writeApp('changes/part_of_it.py', `TEXT = '${text}'\n`);
+      server.writeApp('changes/changes.py', `import os, sys\nsys.path.append(os.path.dirname(__file__))\nimport part_of_it\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'script ${text}, module ', part_of_it.TEXT.encode()]\n`);
+    };
+    write('one');
+    expect((await server.get('/changes')).text).toBe('script one, module one');
+    write('other');
+    const text = await waitFor('the new script', async () => (await server.get('/changes')).text.match(/script other.*/)?.[0]);
+    expect(text).toBe(`script other, module ${daemon ? 'other' : 'one'}`);
   });
 
   it('may have any name that ends in .py or .wsgi, and leaves no bytecode behind', async () => {
