@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, it, expect } from 'vitest';
 import { childIdentity } from '../../../scripts/lib/server-root.mjs';
-import { daemon, projectRoot, useServer, type HttpdServer } from '../../integration/harness/index.js';
+import { daemon, projectRoot, useServer, type HttpdServer, type Mpm } from '../../integration/harness/index.js';
 import { apps } from './apps.js';
 import { Target } from './targets.js';
 
@@ -37,6 +37,10 @@ export interface PythonApp {
   modules?: string[];
   /** WSGIChunkedRequest; mod_wsgi has no "Buffered". */
   chunked?: 'Off' | 'On' | 'Buffered';
+  /** How Apache runs: event, with 16 threads in one child; others also have one child. */
+  mpm?: Mpm;
+  /** Served by TLS and HTTP/2. */
+  tls?: boolean;
   /** It can be below a prefix: true. */
   mountable?: boolean;
   /** Makes what else the application needs in its folder. */
@@ -54,6 +58,10 @@ export class PythonTarget extends Target {
     this.place = place;
     this.app = app;
     this.server = server;
+  }
+
+  override url(path: string, scheme = this.app.tls ? 'https' : 'http'): string {
+    return super.url(path, scheme);
   }
 
   /** It is not mod_wsgi that answers. */
@@ -127,11 +135,13 @@ export function describePython(app: PythonApp, places: readonly Place[], body: (
     const mounts = app.mountable === false ? [''] : ['', prefix];
     const server = useServer(
       {
+        ...(app.mpm ? { mpm: app.mpm } : {}),
         threads: 16,
+        children: 1,
         nwsgi: place !== 'mod_wsgi',
         modules: [...(place === 'mod_wsgi' ? ['wsgi'] : []), ...(app.modules ?? [])],
         directives: (server) => serverLines(app, place, server),
-        vhosts: mounts.map((mount) => ({ directives: (server: HttpdServer) => hostLines(app, place, mount, server) })),
+        vhosts: mounts.map((mount) => ({ tls: app.tls === true, http2: app.tls === true, directives: (server: HttpdServer) => hostLines(app, place, mount, server) })),
       },
       async (server) => {
         const folder = prepareFolder(app, server);
