@@ -20,7 +20,9 @@ const shared = join(prepared, 'shared');
 const python = join(applications, 'python');
 const interpreter = '/usr/bin/python3';
 const quickPackages = ['python3', 'python3-flask', 'python3-django'];
-const pythonPackages = [...quickPackages, 'libapache2-mod-wsgi-py3', 'python3-httpbin', 'python3-bottle', 'radicale', 'mercurial'];
+/** For what applications import that is written in C. */
+const extensions = ['python3-numpy', 'python3-lxml', 'python3-pil', 'python3-cryptography'];
+const pythonPackages = [...quickPackages, 'libapache2-mod-wsgi-py3', 'python3-httpbin', 'python3-bottle', 'radicale', 'mercurial', ...extensions];
 
 /** What an installation makes of a project; the rest of its folder is a copy of the sources. */
 const produced = new Set(['node_modules', '.next', 'dist', 'build', 'build-shop', '.svelte-kit']);
