@@ -20,6 +20,9 @@ const MANUAL = { requireManualDestroy: true } as const;
 const RECORD_BYTES = 256 * 1024;
 const ENVELOPES = 64;
 
+/** Milliseconds between looks at requests elsewhere. */
+const LOOK = 20;
+
 /** How many requests one log line names. */
 const MOST_DESCRIBED = 3;
 
@@ -76,7 +79,12 @@ export class Dispatcher {
   idle(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#idle = resolve;
+      // Nobody tells of requests elsewhere whose client has gone.
+      const look = this.#elsewhere === undefined ? undefined : setInterval(this.#checkIdle, LOOK);
+      this.#idle = () => {
+        clearInterval(look);
+        resolve();
+      };
     });
   }
 

@@ -1,5 +1,5 @@
 // nwsgi_python_<version>.node: what src/python/addon.ts calls. One CPython for the process, one session for each environment.
-#include <napi.h>
+#include "python_addon/node_api.h"
 
 #include <memory>
 #include <utility>
@@ -143,9 +143,13 @@ Napi::Value stuck(Info info) {
 }
 
 Napi::Value stop(Info info) {
-  python::Host* const host = python::Host::running();
+  auto& instance = *info.Env().GetInstanceData<Instance>();
+  if (!instance.session) return Napi::Boolean::New(info.Env(), true);
   const auto limit = std::chrono::milliseconds(static_cast<int64_t>(to_number(info[1])));
-  return Napi::Boolean::New(info.Env(), host == nullptr || host->stop(to_utf8(info[0]), limit));
+  instance.session->hold_on_loop();
+  const bool ended = python::Host::running()->stop(to_utf8(info[0]), limit);
+  for (const std::unique_ptr<News>& news : instance.session->take_held_on_loop()) instance.channel->deliver_on_loop(info.Env(), *news);
+  return Napi::Boolean::New(info.Env(), ended);
 }
 
 template <auto Function>

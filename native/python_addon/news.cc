@@ -57,7 +57,7 @@ Napi::Value from_request_fault(Napi::Env env, const python::RequestFault& reques
 
 void call(Napi::Env env, const State& state, const char* name, std::initializer_list<napi_value> arguments) {
   const Napi::Value function = state.events.Value().Get(name);
-  if (!function.IsFunction()) return;
+  if (function.IsEmpty() || !function.IsFunction()) return;
   napi_value result = nullptr;
   const napi_status status =
       napi_make_callback(env, nullptr, state.events.Value(), function, arguments.size(), arguments.begin(), &result);
@@ -132,6 +132,11 @@ Session::Post NewsChannel::sender() {
     news->release();
     return true;
   };
+}
+
+void NewsChannel::deliver_on_loop(Napi::Env env, News& news) {
+  Napi::HandleScope scope(env);
+  deliver(env, *state_, news);
 }
 
 void NewsChannel::deliver_to(Session* session) { state_->session = session; }

@@ -1,7 +1,7 @@
 // Brings news of Python's threads to the functions that JavaScript has given for them, on the environment's loop.
 #pragma once
 
-#include <napi.h>
+#include "python_addon/node_api.h"
 
 #include <memory>
 
@@ -21,6 +21,8 @@ class NewsChannel {
   // For Session::create(). Takes the news when it returns true.
   Session::Post sender();
   void deliver_to(Session* session);
+  // At once, for a loop that will not turn again.
+  void deliver_on_loop(Napi::Env env, News& news);
 
   struct State;
 

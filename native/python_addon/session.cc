@@ -1,6 +1,7 @@
 #include "python_addon/session.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "exchange/record.h"
@@ -35,8 +36,9 @@ class Watcher final : public python::Observer {
   void on_log(uint8_t level, std::string text) noexcept override {
     auto news = std::make_unique<News>(News::Kind::kLog);
     news->level = level;
-    news->text = std::move(text);
-    session_->post(std::move(news));
+    news->text = text;
+    // The environment has ended; standard error is read by the server, or is its log.
+    if (!session_->post(std::move(news))) std::fprintf(stderr, "%s\n", text.c_str());
   }
   void on_request_over() noexcept override { session_->request_over(); }
   void on_stuck(std::string where, std::string stack) noexcept override {
@@ -129,7 +131,20 @@ void Session::leave_on_loop() {
 
 bool Session::post(std::unique_ptr<News> news) noexcept {
   std::lock_guard lock(mutex_);
-  return post_ && post_(&news);
+  if (!holding_) return post_ && post_(&news);
+  held_.push_back(std::move(news));
+  return true;
+}
+
+void Session::hold_on_loop() {
+  std::lock_guard lock(mutex_);
+  holding_ = true;
+}
+
+std::vector<std::unique_ptr<News>> Session::take_held_on_loop() {
+  std::lock_guard lock(mutex_);
+  holding_ = false;
+  return std::exchange(held_, {});
 }
 
 void Session::post_fault(python::RequestFault fault) noexcept {
@@ -207,7 +222,12 @@ void Session::release_on_loop(uint32_t application) {
 
 size_t Session::in_flight_on_loop() {
   awaits_end_.store(true);
-  const size_t count = in_progress();
+  size_t awaited = 0;
+  if (running_.load() != 0) {
+    std::lock_guard lock(mutex_);
+    awaited = std::count_if(begun_.begin(), begun_.end(), [](const Ref<Exchange>& one) { return !one->over(); });
+  }
+  const size_t count = std::min(awaited, running_.load()) + unanswered_.load();
   if (count == 0) awaits_end_.store(false);
   return count;
 }

@@ -51,6 +51,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool take(const Ref<Exchange>& exchange) noexcept;
   size_t in_progress() const noexcept { return running_.load() + unanswered_.load(); }
   void close(const exchange::Failure& failure) noexcept;
+  // The loop stands still: news waits in here until it is taken out.
+  void hold_on_loop();
+  std::vector<std::unique_ptr<News>> take_held_on_loop();
   // The loop hears nothing any more. Afterwards `post` is not called again.
   void leave_on_loop();
 
@@ -69,7 +72,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // The same for an exchange that no mailbox knows.
   void serve_on_loop(uint32_t application, Ref<Exchange> exchange);
   void release_on_loop(uint32_t application);
-  // Also asks for News::kOver once nothing is in progress any more.
+  // Requests whose answer somebody awaits: not those that a thread is still busy with although the client has gone. Also asks for
+  // News::kOver once nothing is in progress any more.
   size_t in_flight_on_loop();
   // A failed request that waits for its answer: find it, and forget it once it was answered.
   uint64_t await_answer_on_loop(Ref<Exchange> exchange);
@@ -94,6 +98,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex mutex_;
   Post post_;
   bool closed_ = false;
+  bool holding_ = false;
+  std::vector<std::unique_ptr<News>> held_;
   std::unordered_map<std::string, Ref<Application>, Hash, std::equal_to<>> routes_;
   // Requests that were begun; those that are over leave it from time to time.
   std::vector<Ref<Exchange>> begun_;

@@ -6,6 +6,7 @@
 namespace nwsgi::python_addon {
 
 double to_number(const Napi::Value& value) {
+  if (value.IsEmpty()) return 0;
   double number = 0;
   return napi_get_value_double(value.Env(), value, &number) == napi_ok ? number : 0;
 }
@@ -16,6 +17,7 @@ uint64_t to_handle(const Napi::Value& value) {
 }
 
 std::string to_latin1(const Napi::Value& value) {
+  if (value.IsEmpty()) return {};
   size_t length = 0;
   if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok) return {};
   std::string text(length + 1, '\0');
@@ -25,6 +27,7 @@ std::string to_latin1(const Napi::Value& value) {
 }
 
 std::string to_utf8(const Napi::Value& value) {
+  if (value.IsEmpty()) return {};
   size_t length = 0;
   if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &length) != napi_ok) return {};
   std::string text(length + 1, '\0');
@@ -45,7 +48,11 @@ exchange::Chunk copy_of(const char* bytes, size_t size) {
   return chunk;
 }
 
-bool flag(const Napi::Object& object, const char* name) { return object.Get(name).ToBoolean().Value(); }
+bool flag(const Napi::Object& object, const char* name) {
+  bool value = false;
+  const Napi::Value found = object.Get(name);
+  return !found.IsEmpty() && napi_get_value_bool(found.Env(), found, &value) == napi_ok && value;
+}
 
 std::vector<std::string> texts(const Napi::Object& object, const char* name) {
   std::vector<std::string> all;

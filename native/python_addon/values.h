@@ -2,7 +2,7 @@
 // result, never a crash.
 #pragma once
 
-#include <napi.h>
+#include "python_addon/node_api.h"
 
 #include <string>
 #include <vector>

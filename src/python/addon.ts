@@ -156,7 +156,7 @@ export interface PythonAddon {
 
   readonly pumps: Pumps;
 
-  /** Requests of this environment that are in progress. */
+  /** Requests of this environment that are in progress; not those that a thread is still busy with although nobody awaits their answer. */
   inFlight(): number;
   /** Milliseconds since when no thread has got the interpreter's lock; 0 when nobody waits for it. */
   stalled(): number;
