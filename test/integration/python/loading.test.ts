@@ -54,7 +54,8 @@ describe('a script of Python', () => {
       `WSGIScriptAlias /other "${s.app('loading.py')}" callable-object=other`,
       `WSGIScriptAlias /finds "${s.writeApp('finds.py', finds)}"`,
       `WSGIScriptAlias /imported "${s.writeApp('asks.py', 'import builtins\ndef application(environ, start_response):\n    start_response("200 OK", [])\n    return [builtins.imported_at_start.encode()]\n')}"`,
-      `WSGIImportScript "${s.writeApp('at_start.py', 'import builtins\nbuiltins.imported_at_start = __name__\nprint("imported at start")\n')}" process-group=${daemon ? 'nwsgi-test' : '%{GLOBAL}'} application-group=%{GLOBAL}`,
+      `WSGIScriptAlias /also-a-mount "${s.app('at_start.py')}" application-group=%{GLOBAL}`,
+      `WSGIImportScript "${s.writeApp('at_start.py', 'import builtins\nbuiltins.imported_at_start = builtins.__dict__.get("imported_at_start", "") + __name__\nprint("imported at start")\ndef application(environ, start_response):\n    start_response("200 OK", [])\n    return [imported_at_start.encode()]\n')}" process-group=${daemon ? 'nwsgi-test' : '%{GLOBAL}'} application-group=%{GLOBAL}`,
       `WSGIScriptAlias / "${s.app('loading.py')}"`,
       'WSGIApplicationEnv OF_THE_SCRIPT=told',
       'SetEnv OF_SETENV told',
@@ -135,7 +136,9 @@ describe('a script of Python', () => {
 
   it('is imported at start by WSGIImportScript, without a callable', async () => {
     if (!daemon) await server.expectLog(/imported at start/);
-    expect((await server.get('/imported')).text).toMatch(/^_mod_wsgi_/);
+    expect((await server.get('/imported')).text).toMatch(/^_mod_wsgi_[0-9a-f]{32}$/);
+    // It is not run again for a callable.
+    expect((await server.get('/also-a-mount')).text).toMatch(/^_mod_wsgi_[0-9a-f]{32}$/);
   });
 
   it('with a syntax error is answered by 500, and the log has file, line and text', async () => {

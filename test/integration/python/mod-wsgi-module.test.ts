@@ -46,7 +46,7 @@ describe('the module mod_wsgi', () => {
       maximum_processes: 1,
       threads_per_process: threads,
       timeout: ['BaseException', 'mod_wsgi'],
-      metrics: [null, null, null],
+      server_metrics: null,
       outside: 'this thread serves no request now',
       decorated: ['remember', 'stop', 'signalled'],
       callbacks: [2, 1],

@@ -1,6 +1,6 @@
 /** Signals, processes, threads and standard streams of Python applications: what works, and what is refused with an explanation. */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, useServer, type HttpdServer } from '../harness/index.js';
+import { daemon, describeEachMpm, useServer, waitFor, type HttpdServer } from '../harness/index.js';
 
 const SIGTERM = 15;
 const options = {
@@ -50,6 +50,19 @@ describe('processes and threads of an application', () => {
     await server.expectLog(/NWSGI2608 signal\.alarm\(1\) is ignored/, { since });
     await server.expectLog(/NWSGI2608 signal\.setitimer\(/, { since });
     expect(await ask('pid')).toBe(pid);
+  });
+
+  it('faulthandler.register() does not take a signal from the server', async () => {
+    const since = server.mark();
+    expect(await ask('signal=faulthandler')).toBe(null);
+    await server.expectLog(/NWSGI2608 faulthandler\.register\(SIGUSR1\) is ignored/, { since });
+  });
+
+  it('SIGINT to the own process has the process of a group replaced, as with mod_wsgi; its requests finish', async () => {
+    const pid = await ask('pid');
+    expect(await ask('signal=interrupt')).toBe(pid);
+    if (daemon) await waitFor('another process', async () => (await ask('pid')) !== pid);
+    else expect(await ask('pid')).toBe(pid);
   });
 
   it('subprocess: no signal is blocked, however the process is started', async () => {

@@ -13,7 +13,7 @@ def prepare(options):
     """Makes the interpreter ready for applications. `options` as made by mod_wsgi.cc."""
     streams.install(options['restrict_stdin'], options['restrict_stdout'])
     logs.install()
-    signals.install(options['restrict_signal'], options['is_main'])
+    signals.install(options['restrict_signal'], options['is_main'], options['process_group'] != '')
     children.install(options['is_main'])
     server.install(options)
     loader.install()

@@ -1,4 +1,4 @@
-"""mod_wsgi.request_metrics() and process_metrics(). Nothing is counted before start_recording_metrics().
+"""mod_wsgi.request_metrics() and process_metrics(). Nothing is counted before somebody asks.
 
 Times are those of the application, from its call to the end of its response; what the server did before and afterwards is not known
 here, nor is how long threads waited for the GIL. Keys for such things are left out.
@@ -143,20 +143,14 @@ class Recorder:
 _recorder = None
 
 
-def start(threads):
+def recorder(threads):
+    """The one of this interpreter; counting begins when it is first asked for."""
     global _recorder
     if _recorder is None:
         _recorder = Recorder(threads)
         events.recorders.append(_recorder)
         events.listen()
-
-
-def request_metrics():
-    return _recorder.request_metrics() if _recorder else None
-
-
-def process_metrics():
-    return _recorder.process_metrics() if _recorder else None
+    return _recorder
 
 
 def _process_times():

@@ -67,8 +67,18 @@ def subscribe_signals(callback):
 
 
 def start_recording_metrics():
-    """Has requests counted for request_metrics() and process_metrics() from now on."""
-    metrics.start(_mod_wsgi.threads_per_process)
+    """Has requests counted for request_metrics() and process_metrics() from now on. These do so themselves, too."""
+    metrics.recorder(_mod_wsgi.threads_per_process)
+
+
+def request_metrics():
+    """What was counted since the last call, or since counting began."""
+    return metrics.recorder(_mod_wsgi.threads_per_process).request_metrics()
+
+
+def process_metrics():
+    """The process, and what was counted since counting began."""
+    return metrics.recorder(_mod_wsgi.threads_per_process).process_metrics()
 
 
 def server_metrics():
@@ -114,8 +124,8 @@ def install(options):
         request_data=request_data,
         active_requests=ActiveRequests(),
         start_recording_metrics=start_recording_metrics,
-        request_metrics=metrics.request_metrics,
-        process_metrics=metrics.process_metrics,
+        request_metrics=request_metrics,
+        process_metrics=process_metrics,
         server_metrics=server_metrics,
         FileWrapper=_nwsgi.FileWrapper,
         RequestTimeout=RequestTimeout,

@@ -1,5 +1,6 @@
 """Signals of the process are the server's (WSGIRestrictSignal On, the default); in children that Python forks they are the application's."""
 
+import faulthandler
 import os
 import signal
 import traceback
@@ -18,26 +19,29 @@ SERVERS = frozenset(
 )
 
 
-def install(restricted, is_main):
+def install(restricted, is_main, in_process_group):
     if restricted:
-        _replace(signal=_ignore_handler, alarm=_ignore_alarm, setitimer=_ignore_timer)
-    _replace(pthread_sigmask=_change_mask)
-    if is_main and hasattr(os, 'register_at_fork'):
+        _replace(signal, signal=_ignore_handler, alarm=_ignore_alarm, setitimer=_ignore_timer)
+        _replace(faulthandler, register=_ignore_dump)
+    _replace(signal, pthread_sigmask=_change_mask)
+    if in_process_group:
+        _replace(os, kill=_kill)
+    if is_main:
         os.register_at_fork(after_in_child=_restore)
 
 
-def _replace(**functions):
+def _replace(module, **functions):
     for name, function in functions.items():
-        _original[name] = getattr(signal, name)
+        original = _original[module, name] = getattr(module, name)
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = _original[name].__doc__
-        setattr(signal, name, function)
+        function.__doc__ = original.__doc__
+        setattr(module, name, function)
 
 
 def _restore():
     """In a child that was forked off (multiprocessing, os.fork): its signals are its own."""
-    for name, function in _original.items():
-        setattr(signal, name, function)
+    for (module, name), function in _original.items():
+        setattr(module, name, function)
 
 
 def _ignore_handler(signalnum, handler):
@@ -55,6 +59,17 @@ def _ignore_timer(which, seconds, interval=0.0):
     return (0.0, 0.0)
 
 
+def _ignore_dump(signum, *_, **__):
+    _warn(f'faulthandler.register({_name(signum)}) is ignored')
+
+
+def _kill(pid, sig):
+    """As os.kill(). SIGINT to this process is mod_wsgi's way of having it replaced; here that is SIGTERM."""
+    if pid == os.getpid() and sig == signal.SIGINT:
+        sig = signal.SIGTERM
+    return _original[os, 'kill'](pid, sig)
+
+
 def _change_mask(how, mask):
     """As signal.pthread_sigmask(), but the server's signals stay blocked: their handlers must not run on this thread."""
     mask = set(mask)
@@ -62,7 +77,7 @@ def _change_mask(how, mask):
         mask -= SERVERS
     elif how == signal.SIG_SETMASK:
         mask |= SERVERS
-    return _original['pthread_sigmask'](how, mask)
+    return _original[signal, 'pthread_sigmask'](how, mask)
 
 
 def _name(number):
