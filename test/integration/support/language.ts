@@ -37,6 +37,7 @@ const pythonScripts: Record<string, readonly string[]> = {
     ...['constant-headers', 'no-headers', 'late-calls', 'two-cookies', 'own-date'],
   ],
   'wsgi_framing.py': ['told-length', 'told-result', 'hello'],
+  'wsgi_transmission.py': ['slow-second-block', 'random-blocks', 'write-then-list', 'write-in-generator', 'write-only', 'bad-block'],
   'wsgi_ends.py': ['ends-somehow', 'close-throws', 'endless', 'fails', 'file-served', 'exits'],
   'wsgi_expect.py': ['ignore-body', 'hold-read', 'echo-body', 'read-after-first-block', 'digest-body'],
   'wsgi_extensions.py': ['early-hints'],
