@@ -29,11 +29,14 @@ void Pool::submit(Ref<LoadedApplication> application, Ref<Exchange> exchange) {
 }
 
 bool Pool::run_task(std::function<void()> task) {
-  std::lock_guard lock(impl_->mutex);
-  if (impl_->stopping) return false;
-  impl_->tasks.push_back(std::move(task));
-  impl_->has_mail.store(true, std::memory_order_relaxed);
-  impl_->call_help();
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->stopping) return false;
+    impl_->tasks.push_back(std::move(task));
+    impl_->has_mail.store(true, std::memory_order_relaxed);
+    impl_->call_help();
+  }
+  impl_->service->watch();
   return true;
 }
 
@@ -48,7 +51,10 @@ void Pool::free_later(PyObject* first, PyObject* second) {
   impl_->call_help();
 }
 
-unsigned Pool::active() const { return impl_->running.load(std::memory_order_relaxed); }
+bool Pool::busy() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->executing != 0 || impl_->has_work();
+}
 
 void Pool::begin_stop() {
   std::deque<Item> left;

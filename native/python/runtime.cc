@@ -183,7 +183,7 @@ Clock::time_point Runtime::tick(Clock::time_point now) {
   Clock::time_point due = Clock::time_point::max();
   for (Home* const home : homes()) {
     const bool pressing = home->pool->interrupt_due() <= now;
-    if (home->ended || (home->pool->active() == 0 && !pressing)) continue;
+    if (home->ended || (!home->pool->busy() && !pressing)) continue;
     std::vector<Pool::Stuck> reports;
     {
       // Also when nobody timed out: whether the GIL can be had.

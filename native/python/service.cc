@@ -47,28 +47,30 @@ void Service::run(const Tick& tick) {
   Clock::time_point due = Clock::time_point::max();
   std::unique_lock lock(mutex_);
   while (!over_) {
-    const bool ticking = due != Clock::time_point::max();
-    dozing_.store(!ticking, std::memory_order_relaxed);
     const auto has_news = [this] { return hurry_ || !tasks_.empty(); };
-    if (ticking) {
+    if (due != Clock::time_point::max()) {
       news_.wait_until(lock, due, has_news);
     } else {
       news_.wait(lock, has_news);
     }
-    dozing_.store(false, std::memory_order_relaxed);
     std::vector<std::function<void()>> tasks;
     tasks.swap(tasks_);
     const bool hurried = std::exchange(hurry_, false);
+    const Clock::time_point now = Clock::now();
+    const bool ticks = hurried || now >= due;
+    // Before it looks: a request that it does not see any more finds the thread dozing.
+    if (ticks) dozing_.store(true, std::memory_order_relaxed);
     lock.unlock();
     for (const std::function<void()>& task : tasks) task();
     tasks.clear();
-    if (const Clock::time_point now = Clock::now(); hurried || now >= due) {
-      const Clock::time_point next = tick(now);
+    if (ticks) {
       // Between two requests there is nothing to do for a moment: only a whole quiet interval lets the thread doze, else each
       // request would wake it.
+      const Clock::time_point next = tick(now);
       due = hurried ? std::min(next, now + kInterval) : next;
     }
     lock.lock();
+    if (due != Clock::time_point::max()) dozing_.store(false, std::memory_order_relaxed);
   }
 }
 

@@ -26,7 +26,7 @@ class Service {
   bool start(std::function<bool()> begin, Tick tick);
   // Runs the task on the thread, soon and in order. After quit() it is dropped.
   void post(std::function<void()> task);
-  // A request has begun.
+  // There is something to look after: after whoever looks (Tick) could see it.
   void watch() {
     if (dozing_.load(std::memory_order_relaxed)) hurry();
   }
@@ -43,7 +43,7 @@ class Service {
   std::vector<std::function<void()>> tasks_;
   bool hurry_ = false;
   bool over_ = false;
-  std::atomic<bool> dozing_{false};  // no tick is due; written with mutex_ held
+  std::atomic<bool> dozing_{true};  // no tick is due; written with mutex_ held
 };
 
 }  // namespace nwsgi::python
