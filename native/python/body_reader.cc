@@ -14,6 +14,8 @@ namespace {
 
 // What a line is looked for in at a time.
 constexpr size_t kBlock = 64 * 1024;
+// So much is copied without the GIL, and without a string in between.
+constexpr size_t kLetGo = 16 * 1024;
 
 }  // namespace
 
@@ -32,7 +34,7 @@ BodyReader::~BodyReader() { std::free(ahead_); }
 
 size_t BodyReader::read(char* into, size_t least, size_t most) {
   size_t got = take_ahead(into, most);
-  while (got < most && !over() && take(into + got, most - got, &got)) {
+  while (got < most && most - got < kLetGo && !over() && take(into + got, most - got, &got)) {
   }
   if (got < least && !over()) wait(into, least, most, &got);
   return got;
@@ -101,8 +103,7 @@ size_t BodyReader::find_line(size_t most) {
 bool BodyReader::more_ahead() {
   if (over() || !make_room(kBlock)) return false;
   size_t got = 0;
-  char* const into = ahead_ + end_;
-  if (!take(into, kBlock, &got) && !over()) wait(into, 1, kBlock, &got);
+  wait(ahead_ + end_, 1, kBlock, &got);
   end_ += got;
   return got != 0;
 }

@@ -1,8 +1,8 @@
 // The request's body as wsgi.input reads it: bytes go from the exchange straight to where they are wanted; what readline() had
 // to take beyond its line is kept here.
 //
-// Threads: one at a time (BodyReader::Turn), with the GIL held. It is let go only while there is nothing to read: a hand-over
-// of the GIL costs more than copying what is there.
+// Threads: one at a time (BodyReader::Turn), with the GIL held. It is let go for large reads and while there is nothing to read:
+// for a few bytes a hand-over of the GIL costs more than copying what is there.
 #pragma once
 
 #include <mutex>
