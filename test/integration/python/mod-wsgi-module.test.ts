@@ -144,7 +144,17 @@ describe('the module mod_wsgi', () => {
   });
 });
 
+const notesOf = (s: HttpdServer) => readFileSync(notesFile(s), 'utf8').trim().split('\n').map((line) => line.replace(/^\d+ /, ''));
+
 describe('the end of the process', () => {
+  it.runIf(daemon)('by a changed script is called script_reload', async () => {
+    await withServer(options, async (s) => {
+      expect((await s.get('/?module')).status).toBe(200);
+      s.writeApp('mod_wsgi_user.py', `${readFileSync(s.app('mod_wsgi_user.py'), 'utf8')}\n# changed\n`);
+      await waitFor('the end of the old process', () => notesOf(s).includes('shutdown process_stopping script_reload'));
+    });
+  });
+
   it('is told to functions for it; then non-daemon threads are waited for, and atexit runs', async () => {
     // In embedded mode it is the child that ends, whoever has told it to.
     const reason = daemon ? 'graceful_signal' : 'shutdown_signal';

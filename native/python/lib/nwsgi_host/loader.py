@@ -1,6 +1,5 @@
 """Runs scripts as modules of their own, each once for each interpreter and version of its file."""
 
-import hashlib
 import importlib.machinery
 import importlib.util
 import os
@@ -9,6 +8,12 @@ import threading
 import types
 
 from . import server
+
+try:
+    # hashlib would load all of OpenSSL.
+    from _md5 import md5
+except ImportError:
+    from hashlib import md5
 
 # Also tells code that it runs here: __name__.startswith('_mod_wsgi_').
 PREFIX = '_mod_wsgi_'
@@ -56,7 +61,7 @@ def install():
 
 
 def name_of(path):
-    digest = hashlib.md5(os.fsencode(path), usedforsecurity=False)
+    digest = md5(os.fsencode(path), usedforsecurity=False)
     return PREFIX + digest.hexdigest()
 
 
