@@ -1,7 +1,9 @@
 // WSGI, Node and fetch applications give the same answers by `nwsgi serve` as in Apache, whatever stands in front.
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HttpdServer, NwsgiServe, request, type HttpResponse, type RequestOptions } from '../harness/index.js';
+import { HttpdServer, NwsgiServe, projectRoot, request, type HttpResponse, type RequestOptions } from '../harness/index.js';
 import { frontArguments, fronts, type Front } from '../support/fronts.js';
 
 const wsgi = [
@@ -37,6 +39,7 @@ async function* parts(): AsyncGenerator<Buffer> {
   for (let i = 0; i < bytes.length; i += 70_000) yield bytes.subarray(i, i + 70_000);
 }
 const told = (expression: string): string => `/start-as-told?${encodeURIComponent(expression)}`;
+const toldPython = (expression: string): string => `/told?${encodeURIComponent(expression)}`;
 const many = JSON.stringify([['Content-Type', 'text/plain'], ...Array.from({ length: 100 }, (_, i) => [`X-Header-${i}`, `value ${i} ${'x'.repeat(20)}`])]);
 
 const applications: { kind: string; cases: Case[]; add(server: { addApp(name: string): string; writeApp(name: string, source: string): string }): string }[] = [
@@ -70,6 +73,33 @@ const applications: { kind: string; cases: Case[]; add(server: { addApp(name: st
       { title: 'a digest by lines', path: '/digest-body?lines', options: { method: 'POST', body: bytes } },
       { title: 'an empty body', path: '/digest-body', options: { method: 'POST', body: '' } },
       { title: 'a body that is not read', path: '/ignore-body', options: { method: 'POST', body: bytes } },
+      { title: 'an exception', path: '/throws' },
+    ],
+  },
+  {
+    kind: 'a Python callable',
+    add: (server) => server.writeApp('router.py', readFileSync(join(projectRoot, 'test/fixtures/python/serve_router.py'), 'utf8')),
+    cases: [
+      { title: 'a text', path: '/hello' },
+      { title: 'HEAD', path: '/hello', options: { method: 'HEAD' } },
+      { title: 'a status line of its own', path: toldPython(`('299 Very Own', [('Content-Type', 'text/plain')])`) },
+      { title: 'no content', path: toldPython(`('204 No Content', [])`) },
+      { title: 'not modified', path: toldPython(`('304 Not Modified', [('ETag', '"a"')])`) },
+      { title: 'cookies', path: toldPython(`('200 OK', [('Set-Cookie', 'a=1'), ('Set-Cookie', 'b=2'), ('Content-Type', 'text/plain')])`) },
+      { title: 'a redirect', path: toldPython(`('302 Found', [('Location', '/elsewhere?a=1')])`) },
+      { title: 'a bad status', path: toldPython(`('nonsense', [])`) },
+      { title: 'a file', path: '/file' },
+      { title: 'the rest of a file', path: '/rest-of-file' },
+      { title: 'two blocks with a pause', path: '/paused' },
+      { title: '3 MB in blocks', path: '/many' },
+      { title: 'a short echo', path: '/echo', options: { method: 'POST', body: bytes.subarray(0, 50_000), headers: { 'Content-Type': 'application/x-own' } } },
+      { title: 'an echo', path: '/echo', options: { method: 'POST', body: bytes }, duplex: true },
+      { title: 'an echo of a chunked body', path: '/echo', options: () => ({ method: 'POST', body: parts() }), duplex: true },
+      { title: 'a digest', path: '/digest', options: { method: 'PUT', body: bytes } },
+      { title: 'a digest by lines', path: '/lines', options: { method: 'POST', body: bytes } },
+      { title: 'an empty body', path: '/digest', options: { method: 'POST', body: '' } },
+      { title: 'a body that is not read', path: '/unread', options: { method: 'POST', body: bytes } },
+      { title: 'a part of a body', path: '/input', options: { method: 'POST', body: 'a short body' } },
       { title: 'an exception', path: '/throws' },
     ],
   },
