@@ -101,7 +101,10 @@ Sent send(Request* request, const char* bytes, Py_ssize_t size, bool may_end) {
   if (!has_head(request)) return Sent::kError;
   const bool limited = request->content_length >= 0 && !is_bodiless(request);
   const Py_ssize_t room = limited ? static_cast<Py_ssize_t>(request->content_length - request->sent) : PY_SSIZE_T_MAX;
-  if (may_end && limited && !request->head_sent && size >= room && room <= kPiece) return respond(request, bytes, room);
+  if (may_end && !request->head_sent) {
+    if (is_bodiless(request)) return respond(request, nullptr, 0);
+    if (limited && size >= room && room <= kPiece) return respond(request, bytes, room);
+  }
   if (send_head(request) == Sent::kGone) return Sent::kGone;
   if (is_bodiless(request)) return Sent::kEnough;
   const Py_ssize_t part = std::min(size, room);
