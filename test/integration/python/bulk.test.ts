@@ -10,6 +10,7 @@ const callables = ['send', 'send_whole', 'measure', 'mixed', 'many_small', 'copy
 const server = useServer({
   threads: 16,
   daemonOptions: 'threads=16',
+  vhosts: [{}, { tls: true, http2: true }],
   apps: ['stream_lab.py', 'wsgi_notes.py'],
   directives: (s) => callables.map((name) => `WSGIScriptAlias /${name} ${s.app('stream_lab.py')} callable-object=${name}`),
 });
@@ -62,4 +63,17 @@ it('a body of 8 MiB comes back while it is sent', async () => {
   const body = randomBytes(8 * MiB);
   const response = await server.post('/copy', body);
   expect([response.status, response.complete, response.body.equals(body)]).toEqual([200, true, true]);
+});
+
+it('W-47 W-86 bodies over TLS, and of several HTTP/2 streams at once, arrive unaltered in both directions', async () => {
+  const digest = (body: Buffer) => ({ length: body.length, sha256: createHash('sha256').update(body).digest('hex') });
+  const bodies = [0, 1, 70_000, MiB].map((size) => randomBytes(size));
+  const client = await server.http2(1);
+  const measured = await Promise.all(bodies.map((body) => client.request('/measure', { method: 'POST', body })));
+  const copied = await Promise.all(bodies.map((body) => client.request('/copy', { method: 'POST', body })));
+  client.close();
+  expect(measured.map((response) => JSON.parse(response.text) as unknown)).toEqual(bodies.map(digest));
+  expect(copied.map((response) => digest(response.body))).toEqual(bodies.map(digest));
+  const response = await server.request('/copy', { method: 'POST', body: bodies[3] as Buffer, host: 1 });
+  expect(digest(response.body)).toEqual(digest(bodies[3] as Buffer));
 });

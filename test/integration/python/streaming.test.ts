@@ -4,7 +4,7 @@ import { describeEachMpm, head, sanitized, sleep, useServer, waitFor, type Httpd
 import { newRun } from '../support/mounts.js';
 
 const MiB = 1024 * 1024;
-const callables = ['endless', 'count', 'held_open', 'slow_upload', 'slow_reader', 'echo_lines'];
+const callables = ['endless', 'count', 'held_open', 'slow_upload', 'slow_reader', 'left_reader', 'echo_lines'];
 
 const laboratory = (more: Options = {}): Options => ({
   ...more,
@@ -149,6 +149,15 @@ describe('streaming', () => {
     client.close();
     await waitFor('the failure', async () => (await upload()).failure !== '', 5000);
     expect((await upload()).failure).toMatch(/^NWSGI(2301|2214) /);
+  });
+
+  it('a thread of the application that still reads when the request is over gets an error', async () => {
+    const client = await server.raw();
+    await client.send(head('POST /left_reader HTTP/1.1', 'Host: localhost', 'Content-Length: 100', 'Connection: close') + 'x'.repeat(20));
+    expect((await client.readResponse()).text).toBe('answered');
+    client.close();
+    await waitFor('the end of the read', async () => (await upload()).failure !== '', 5000);
+    expect((await upload()).failure).toMatch(/^OSError NWSGI(2301|2214) /);
   });
 
   it('an upload that is not read is held back, and arrives whole once the application reads', async () => {
