@@ -78,7 +78,7 @@ def publish(name, event, callbacks):
         try:
             changes = callback(name, **event)
         except Exception as error:
-            streams._log_described(f'The function that is told of the event {name} failed', error)
+            streams.log_described(f'The function that is told of the event {name} failed', error)
             continue
         if isinstance(changes, dict):
             event.update(changes)

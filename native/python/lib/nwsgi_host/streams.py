@@ -109,19 +109,19 @@ def flush():
 
 
 def log_exception(_type, exception, _traceback):
-    _log_described('An exception was not caught', exception)
+    log_described('An exception was not caught', exception)
 
 
 def log_thread_exception(arguments):
     if arguments.exc_type is SystemExit:
         return
     name = arguments.thread.name if arguments.thread is not None else str(threading.get_ident())
-    _log_described(f'Exception in thread {name}', arguments.exc_value or arguments.exc_type())
+    log_described(f'Exception in thread {name}', arguments.exc_value or arguments.exc_type())
 
 
 def log_unraisable(arguments):
     where = arguments.err_msg or 'Exception ignored in'
-    _log_described(f'{where}: {arguments.object!r}' if arguments.object is not None else where, arguments.exc_value or arguments.exc_type())
+    log_described(f'{where}: {arguments.object!r}' if arguments.object is not None else where, arguments.exc_value or arguments.exc_type())
 
 
 def log_warning(message, category, filename, lineno, file=None, line=None):
@@ -132,7 +132,7 @@ def log_warning(message, category, filename, lineno, file=None, line=None):
         _log(WARNING, text.rstrip('\n'))
 
 
-def _log_described(title, exception):
+def log_described(title, exception):
     summary, text, _file, _line = faults.describe(exception)
     _log(ERROR, f'{title}\n{text or summary}')
 
