@@ -30,9 +30,11 @@ bool readable(const std::string& path, Fault* fault) {
 Object run_script(Interpreter* interpreter, const ScriptOptions& script) {
   Object loader = Object::adopt(PyObject_GetAttrString(interpreter->library, "loader"));
   if (!loader) return {};
-  return Object::adopt(PyObject_CallMethod(loader.get(), "load", "y#y#sOs", script.path.data(), static_cast<Py_ssize_t>(script.path.size()),
-                                           script.environment.data(), static_cast<Py_ssize_t>(script.environment.size()), script.callable.c_str(),
-                                           script.callable_needed ? Py_True : Py_False, script.application_group.c_str()));
+  const auto size = [](const std::string& text) { return static_cast<Py_ssize_t>(text.size()); };
+  return Object::adopt(PyObject_CallMethod(loader.get(), "load", "y#y#y#Oy#", script.path.data(), size(script.path), script.environment.data(),
+                                           size(script.environment), script.callable.data(), size(script.callable),
+                                           script.callable_needed ? Py_True : Py_False, script.application_group.data(),
+                                           size(script.application_group)));
 }
 
 }  // namespace

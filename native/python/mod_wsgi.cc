@@ -93,10 +93,15 @@ PyMethodDef functions[] = {
 
 // ---- the Python part ----
 
+// Paths, and names that may be made of paths.
+Object text_of(const std::string& text) {
+  return Object::adopt(PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+}
+
 Object list_of(const std::vector<std::string>& texts) {
   Object list = Object::adopt(PyList_New(0));
   for (const std::string& text : texts) {
-    Object item = Object::adopt(PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
+    Object item = text_of(text);
     if (!list || !item || PyList_Append(list.get(), item.get()) < 0) return {};
   }
   return list;
@@ -105,10 +110,12 @@ Object list_of(const std::vector<std::string>& texts) {
 Object options_of(const Interpreter* interpreter) {
   const HostOptions& options = *interpreter->options;
   Object path = list_of(options.path);
-  if (!path) return {};
+  Object name = text_of(interpreter->name);
+  Object group = text_of(options.process_group);
+  if (!path || !name || !group) return {};
   return Object::adopt(Py_BuildValue(
-      "{s:O,s:s,s:s,s:O,s:O,s:O,s:O,s:O,s:s,s:s,s:I,s:I}",                           //
-      "path", path.get(), "interpreter", interpreter->name.c_str(), "process_group", options.process_group.c_str(),  //
+      "{s:O,s:O,s:O,s:O,s:O,s:O,s:O,s:O,s:s,s:s,s:I,s:I}",                           //
+      "path", path.get(), "interpreter", name.get(), "process_group", group.get(),  //
       "is_main", interpreter->is_main ? Py_True : Py_False, "restrict_stdin", options.restrict_stdin ? Py_True : Py_False,  //
       "restrict_stdout", options.restrict_stdout ? Py_True : Py_False, "restrict_signal", options.restrict_signal ? Py_True : Py_False,  //
       "destroy_interpreter", options.destroy_interpreter ? Py_True : Py_False,  //
@@ -118,7 +125,7 @@ Object options_of(const Interpreter* interpreter) {
 
 Object import_library(const std::string& folder) {
   PyObject* path = PySys_GetObject("path");
-  Object entry = Object::adopt(PyUnicode_DecodeFSDefaultAndSize(folder.data(), static_cast<Py_ssize_t>(folder.size())));
+  Object entry = text_of(folder);
   if (!path || !entry || PyList_Insert(path, 0, entry.get()) < 0) return {};
   Object library = Object::adopt(PyImport_ImportModule("nwsgi_host"));
   const ErrorAside aside;

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { daemon, describeEachMpm, processGroup, useServer, withServer, type HttpdServer } from '../harness/index.js';
+import { daemon, mpms, processGroup, useServer, withServer, type HttpdServer } from '../harness/index.js';
 
 interface Facts {
   pid: number;
@@ -25,12 +25,14 @@ const options = {
     `WSGIScriptAlias /also-one "${s.writeApp('other.wsgi', readFileSync(s.app('interpreter_facts.py'), 'utf8'))}" application-group=one`,
     `WSGIScriptAlias /two "${s.app('interpreter_facts.py')}" application-group=two`,
     `WSGIScriptAlias /global "${s.app('interpreter_facts.py')}" application-group=%{GLOBAL}`,
+    `WSGIScriptAlias /odd-name "${s.app('interpreter_facts.py')}" application-group=gr\u00fc\u00dfe`,
     `WSGIScriptAlias /javascript "${s.app('identity.mjs')}"`,
     `WSGIScriptAlias / "${s.app('interpreter_facts.py')}"`,
   ],
 };
 
-describeEachMpm('application groups', (mpm) => {
+// The worker MPM is to applications what event is.
+describe.each(mpms.filter((mpm) => mpm === 'event' || (mpm === 'prefork' && !daemon)))('application groups (%s)', (mpm) => {
   const server = useServer({ ...options, mpm });
   const facts = async (path: string) => (await server.get(path)).json() as Facts;
 
@@ -52,6 +54,10 @@ describeEachMpm('application groups', (mpm) => {
     expect(main).toMatchObject({ main: true, marks: { 'mark=global': '' } });
     // In httpd's child all are in one process; a process group gives each application group a process.
     expect(new Set([one.pid, two.pid, main.pid]).size).toBe(daemon ? 3 : 1);
+  });
+
+  it('may have any name', async () => {
+    expect(await facts('/odd-name?mark=odd')).toMatchObject({ main: daemon, marks: { 'mark=odd': '/odd-name' } });
   });
 
   it('C extensions work in each of them', async () => {

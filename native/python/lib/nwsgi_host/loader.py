@@ -73,9 +73,9 @@ def spec_of(path):
 def load(path, environment, callable_name, callable_needed, application_group):
     """Returns the application callable of the script, or None where none is needed and none is there.
 
-    `path` are bytes of the file system, `environment` is NAME=value joined by NUL.
+    All are bytes, as the configuration has them; `environment` is NAME=value joined by NUL.
     """
-    path = os.fsdecode(path)
+    path, callable_name, application_group = map(os.fsdecode, (path, callable_name, application_group))
     add_environment(environment)
     server.enter_group(application_group)
     module = load_script(path)
