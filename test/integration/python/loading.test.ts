@@ -33,14 +33,16 @@ const pathOf = (s: HttpdServer) => {
   s.writeFile('second/both_have.py', 'WHERE = "second"\n');
   // A module of the standard library's name: what the configuration names comes first.
   s.writeFile('second/colorsys.py', 'WHERE = "second"\n');
+  // nwsgi offers a module of this name to those who have none.
+  s.writeFile('second/apache.py', 'WHERE = "second"\n');
   return `${join(s.root, 'modules')}:${join(s.root, 'second')}`;
 };
 const finds = `
 import json
 def application(environ, start_response):
-    import both_have, colorsys, first_only, linked_only
+    import apache, both_have, colorsys, first_only, linked_only
     start_response('200 OK', [('Content-Type', 'application/json')])
-    return [json.dumps([m.WHERE for m in (first_only, both_have, linked_only, colorsys)]).encode()]
+    return [json.dumps([m.WHERE for m in (first_only, both_have, linked_only, colorsys, apache)]).encode()]
 `;
 
 describe('a script of Python', () => {
@@ -127,7 +129,7 @@ describe('a script of Python', () => {
   });
 
   it('finds the modules of WSGIPythonPath first, those that .pth files name among them; the host\'s own folder is not on sys.path', async () => {
-    expect((await server.get('/finds')).json()).toEqual(['first', 'first', 'linked', 'second']);
+    expect((await server.get('/finds')).json()).toEqual(['first', 'first', 'linked', 'second', 'second']);
     const { path } = await facts();
     expect(path.slice(0, 3)).toEqual([join(server.root, 'modules'), join(server.root, 'linked'), join(server.root, 'second')]);
     expect(path.filter((folder) => folder.includes('dist/python'))).toEqual([]);

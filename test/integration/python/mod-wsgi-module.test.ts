@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { daemon, processGroup, useServer, waitFor, withServer, type HttpdServer, type Options } from '../harness/index.js';
+import { daemon, processGroup, sleep, useServer, waitFor, withServer, type HttpdServer, type Options } from '../harness/index.js';
 
 type Event = [string, Record<string, unknown>];
 
@@ -152,6 +152,19 @@ describe('the end of the process', () => {
       expect((await s.get('/?module')).status).toBe(200);
       s.writeApp('mod_wsgi_user.py', `${readFileSync(s.app('mod_wsgi_user.py'), 'utf8')}\n# changed\n`);
       await waitFor('the end of the old process', () => notesOf(s).includes('shutdown process_stopping script_reload'));
+    });
+  });
+
+  it('by a graceful restart waits for requests in progress', async () => {
+    await withServer(options, async (s) => {
+      await s.get('/?module');
+      const waiting = s.get('/?wait');
+      await waitFor('the request', async () => ((await s.get('/?active')).json() as { length: number }).length === 2);
+      const restarted = s.graceful();
+      await sleep(1000);
+      expect(notesOf(s)).toEqual(['']);
+      expect(await waiting).toMatchObject({ status: 200, text: '"waited"', complete: true });
+      await restarted;
     });
   });
 
