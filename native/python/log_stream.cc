@@ -21,7 +21,7 @@ struct Stream {
   uint64_t number;   // of a stream without a request
   uint8_t level;
   bool binary;
-  PyObject* name;
+  PyObject* name;    // null: that of wsgi.errors
 };
 
 Stream* stream_of(PyObject* self) { return reinterpret_cast<Stream*>(self); }
@@ -125,9 +125,15 @@ void dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
-PyObject* represent(PyObject* self) {
+PyObject* name(PyObject* self, void*) {
   const Stream* const stream = stream_of(self);
-  return PyUnicode_FromFormat("<%s name=%R mode='%s'>", Py_TYPE(self)->tp_name, stream->name, stream->binary ? "wb" : "w");
+  return stream->name == nullptr ? PyUnicode_FromString("wsgi.errors") : Object::share(stream->name).leak();
+}
+
+PyObject* represent(PyObject* self) {
+  const Object called = Object::adopt(name(self, nullptr));
+  if (!called) return nullptr;
+  return PyUnicode_FromFormat("<%s name=%R mode='%s'>", Py_TYPE(self)->tp_name, called.get(), stream_of(self)->binary ? "wb" : "w");
 }
 
 PyObject* enter(PyObject* self, PyObject*) {
@@ -145,7 +151,6 @@ PyObject* is_false(PyObject*, void*) { Py_RETURN_FALSE; }
 PyObject* is_true(PyObject*, void*) { Py_RETURN_TRUE; }
 PyObject* is_none(PyObject*, void*) { Py_RETURN_NONE; }
 PyObject* text(PyObject*, void* value) { return PyUnicode_FromString(static_cast<const char*>(value)); }
-PyObject* name(PyObject* self, void*) { return Object::share(stream_of(self)->name).leak(); }
 PyObject* mode(PyObject* self, void*) { return PyUnicode_FromString(stream_of(self)->binary ? "wb" : "w"); }
 PyObject* level(PyObject* self, void*) { return PyLong_FromLong(stream_of(self)->level); }
 
@@ -239,8 +244,7 @@ PyTypeObject* make_errors_type(PyObject* module) { return make_text_stream(modul
 PyTypeObject* make_log_stream_type(PyObject* module) { return make_text_stream(module, &log_stream_spec); }
 
 PyObject* make_errors(Request* request) {
-  const Object name = Object::adopt(PyUnicode_InternFromString("wsgi.errors"));
-  return name ? new_stream(request->interpreter->type(Type::kErrors), request, 0, exchange::kLogError, false, name.get()) : nullptr;
+  return new_stream(request->interpreter->type(Type::kErrors), request, 0, exchange::kLogError, false, nullptr);
 }
 
 }  // namespace nwsgi::python
