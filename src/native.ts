@@ -127,6 +127,8 @@ export interface NativeBridge {
   changeDirectory(path: string): number;
   /** Python runs in this process from now on. Not in every host. */
   pythonStarted?(python: Pick<PythonAddon, 'stalled' | 'stuck'>): void;
+  /** C code holds the lock of Python's interpreter, or does so no more. Not in every host. */
+  pythonStandsStill?(standsStill: boolean): void;
   /** Asks for a fresh process in the place of this one. Not in every host. */
   replace?(reason: string, why: string): void;
   /** Registers what runs when the environment is to stop; it calls {@link stopped} when it is done. `reason` is a word for logs. */

@@ -29,6 +29,10 @@ const DEFAULTS: PythonConfig = {
   restrictStdout: false, restrictSignal: true, perInterpreterGil: false, destroyInterpreter: true, threads: 15, processes: 1, interruptTimeout: 2000,
 };
 
+/** Milliseconds for which C code may hold the interpreter's lock before it is mentioned. */
+const LONGEST_STALL = 1000;
+const LOOK = 250;
+
 /** Makes the process what a script expects of it, before it is loaded. */
 export type EnterPythonScript = (script: string, wishes: LoadWishes) => void;
 
@@ -141,7 +145,22 @@ export class Python {
     }
     this.#addon = addon;
     this.#bridge.pythonStarted?.(addon);
+    this.#watchOver(addon);
     return addon;
+  }
+
+  /** Says so once when C code holds the interpreter's lock. */
+  #watchOver(addon: PythonAddon): void {
+    let told = false;
+    const look = (): void => {
+      const milliseconds = addon.stalled();
+      const stands = milliseconds > LONGEST_STALL;
+      if (stands === told) return;
+      told = stands;
+      if (stands) this.#bridge.log(0, LogLevel.warning, logText(Problem.pythonStalled, `for ${(milliseconds / 1000).toFixed(1)} s`));
+      this.#bridge.pythonStandsStill?.(stands);
+    };
+    setInterval(look, LOOK).unref();
   }
 
   #events(addon: PythonAddon): PythonEvents {

@@ -22,6 +22,8 @@ export type Rung =
   | 'killForRequest'
   | 'killForSilence';
 
+/** That Python stands still is noticed later than that the loop does: beats go on for a moment (see worker.ts). */
+const AFTERMATH = 2_500;
 /** What a loop that stood still for deadlock-timeout gets to write its stack. */
 const FOR_STACK = 1_000;
 /** The supervisor itself did not run for longer than this: the machine slept, and nothing can be said about the workers. */
@@ -34,7 +36,7 @@ export class Ladder {
   #lastLook: number;
   /** When the beat was seen to change. */
   #movedAt: number;
-  /** When a request was seen to have timed out while the loop stood still. */
+  /** When a request was seen to have timed out; until the loop is known to run. */
   #timedOutAt: number | undefined;
   #interruptedAt: number | undefined;
   #inspectedAt: number | undefined;
@@ -58,7 +60,8 @@ export class Ladder {
     if (beat !== this.#beat || slept) {
       this.#beat = beat;
       this.#movedAt = now;
-      this.#timedOutAt = this.#inspectedAt = undefined;
+      this.#inspectedAt = undefined;
+      if (slept || (this.#timedOutAt !== undefined && now - this.#timedOutAt > AFTERMATH)) this.#timedOutAt = undefined;
     }
     if (timedOut !== this.#timedOut) {
       this.#timedOut = timedOut;

@@ -92,6 +92,8 @@ export type FromWorker =
   | { type: 'watch'; script: string; callable: string; applicationType: ApplicationType; environment: string; stamp: string; reloading?: boolean }
   /** It is to be replaced by a fresh one: why, as a word for the application, and for the log. */
   | { type: 'replace'; reason: string; why: string }
+  /** C code holds the lock of Python's interpreter, or does so no more. */
+  | { type: 'python'; standsStill: boolean }
   /** A drain has begun. */
   | { type: 'draining' }
   /** The last words of a worker that ends by itself: why, and what its requests were answered. */
@@ -109,12 +111,13 @@ export function asFromWorker(message: unknown): FromWorker | null {
   return message as FromWorker;
 }
 
-const FIELDS = new Map<FromWorker['type'], readonly (readonly [name: string, kind: 'string' | 'number'])[]>([
+const FIELDS = new Map<FromWorker['type'], readonly (readonly [name: string, kind: 'string' | 'number' | 'boolean'])[]>([
   ['started', [['pid', 'number']]],
   ['ready', [['failure', 'string']]],
   ['loadFailed', [['script', 'string']]],
   ['watch', [['script', 'string'], ['callable', 'string'], ['applicationType', 'string'], ['environment', 'string'], ['stamp', 'string']]],
   ['replace', [['reason', 'string'], ['why', 'string']]],
+  ['python', [['standsStill', 'boolean']]],
   ['draining', []],
   ['exiting', [['code', 'string'], ['status', 'number'], ['text', 'string'], ['exitCode', 'number']]],
 ]);

@@ -297,6 +297,9 @@ export class Pool implements WorkerOwner {
         if (member.serving) this.#retryLoad();
         else member.loadFailed = true;
         return;
+      case 'python':
+        worker.pythonStandsStill = message.standsStill;
+        return;
       case 'replace':
         if (member.serving) this.replace(member, message.reason, message.why);
         return;

@@ -11,6 +11,10 @@ export const LOOKS = 5;
 /** Seconds after which a waiting count that nobody can have is taken for that of a killed child. */
 const LEFT_BEHIND = 5;
 
+function silenceOf({ worker, ladder }: Member, now: number): string {
+  return `for ${seconds(ladder.silence(now))}${worker.pythonStandsStill ? ' (C code holds the lock of Python: NWSGI2610)' : ''}`;
+}
+
 export class Surveillance {
   readonly #pool: Pool;
   readonly #scaling: Scaling | undefined;
@@ -81,14 +85,15 @@ export class Surveillance {
         this.#pool.replace(member, 'deadlock_timeout', 'deadlock-timeout', true);
         return;
       case 'killForRequest':
-        return worker.kill('requestTimeout', `for ${seconds(ladder.silence(now))}`);
+        return worker.kill('requestTimeout', silenceOf(member, now));
       case 'killForSilence':
-        return worker.kill('loopBlocked', `for ${seconds(ladder.silence(now))}`);
+        return worker.kill('loopBlocked', silenceOf(member, now));
     }
   }
 
   #interrupt({ worker }: Member, reason: 'requestTimeout' | 'loopBlocked', why: string): void {
-    this.#pool.log(LogLevel.warning, Code.interrupted, `${why} the event loop of worker ${worker.pid} stands still: its JavaScript is interrupted, its stack follows`);
+    const what = worker.pythonStandsStill ? `Python stands still in worker ${worker.pid} (NWSGI2610): it is replaced` : `the event loop of worker ${worker.pid} stands still: its JavaScript is interrupted, its stack follows`;
+    this.#pool.log(LogLevel.warning, Code.interrupted, `${why} ${what}`);
     worker.interrupt(reason);
   }
 

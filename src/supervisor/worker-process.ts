@@ -57,6 +57,8 @@ export class WorkerProcess {
   readonly applicationGroup: string;
   readonly startedAt = performance.now();
   state: 'starting' | 'serving' | 'draining' | 'ended' = 'starting';
+  /** Its event loop runs, but C code holds the lock of Python's interpreter. */
+  pythonStandsStill = false;
   readonly #owner: WorkerOwner;
   readonly #surroundings: WorkerSurroundings;
   readonly #child: ChildProcess;
@@ -131,8 +133,9 @@ export class WorkerProcess {
     if (this.#killTimer === undefined) this.#killAfter(milliseconds + this.#surroundings.config.shutdownTimeout, 'stopTimeout', '');
   }
 
-  /** Interrupts its JavaScript, which logs its stack. */
+  /** Interrupts its JavaScript, which logs its stack. Nobody can do that to C code that Python has called. */
   interrupt(why: 'requestTimeout' | 'loopBlocked'): void {
+    if (this.pythonStandsStill) return;
     this.#interrupted = { why, at: performance.now() };
     this.#surroundings.scoreboard.interrupt(this.slot);
   }

@@ -37,6 +37,7 @@ export function workerBridge(addon: DaemonAddon, version: string, config: Worker
     // The process has a working directory of its own: nobody asks.
     changeDirectory: () => constants.errno.ENOTSUP,
     pythonStarted: (python) => events.pythonStarted(python),
+    pythonStandsStill: (standsStill) => events.send({ type: 'python', standsStill }),
     replace: (reason, why) => events.send({ type: 'replace', reason, why }),
     onStop: (callback) => events.onStop(callback),
     stopped: () => events.stopped(),

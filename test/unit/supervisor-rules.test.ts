@@ -86,6 +86,13 @@ describe('the ladder', () => {
     expect([2_000, 3_200, 4_000].map((now) => moved.look(now, now, 0))).toEqual(['none', 'none', 'none']);
   });
 
+  it('is climbed although the loop ran for a moment after the time-out: Python may be what stands still', () => {
+    const ladder = new Ladder(times, 0);
+    expect(climb(ladder, 200, 1_000, true, 0)).toEqual([]);
+    expect(climb(ladder, 1_200, 2_600, true, 1)).toEqual([]);
+    expect(climb(ladder, 2_800, 5_000, false, 1)).toEqual(['4800 interrupt']);
+  });
+
   it('leaves the worker to its drain when it runs again after the interrupt', () => {
     const ladder = new Ladder(times, 0);
     expect(climb(ladder, 200, 2_400, false, 1)).toEqual(['2200 interrupt']);
