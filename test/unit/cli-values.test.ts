@@ -131,8 +131,9 @@ describe('the command line', () => {
   it('gives the options their defaults, those of WSGIDaemonProcess', async () => {
     const { script, options } = await run('serve', 'app.ts');
     expect(script).toBe('app.ts');
-    expect(options).toMatchObject({ http: [], fastcgi: [], threads: 256, maximumRequests: 0, maximumRequestsJitter: 10, requestTimeout: 0, interruptTimeout: 2000, deadlockTimeout: 300_000, startupTimeout: 60_000, gracefulTimeout: 15_000, shutdownTimeout: 5000, socketMode: 0o660, listenBacklog: 1024, reload: true, errorPage: 'production', mount: '', env: [], nodeOptions: [] });
+    expect(options).toMatchObject({ http: [], fastcgi: [], maximumRequests: 0, maximumRequestsJitter: 10, requestTimeout: 0, interruptTimeout: 2000, deadlockTimeout: 300_000, startupTimeout: 60_000, gracefulTimeout: 15_000, shutdownTimeout: 5000, socketMode: 0o660, listenBacklog: 1024, reload: true, errorPage: 'production', mount: '', env: [], nodeOptions: [] });
     expect(options.processes).toBeUndefined();
+    expect(options.threads).toBeUndefined();
   });
 
   it('collects what may be repeated', async () => {
