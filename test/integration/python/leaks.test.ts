@@ -71,7 +71,7 @@ describe('what stays of requests to Python applications', () => {
     await send(server, bytes, status, 40);
     let [before] = await look();
     let least = Infinity;
-    for (let attempt = 0; attempt < 4 && least >= requests / 2; attempt++) {
+    for (let attempt = 0; attempt < 12 && least >= requests / 2; attempt++) {
       await send(server, bytes, status, requests);
       const [after] = await look();
       least = Math.min(least, after - before);
