@@ -2,7 +2,6 @@
 
 #include <sys/resource.h>
 
-#include "python/fork_guard.h"
 #include "python/log_stream.h"
 #include "python/pool.h"
 #include "python/run_request.h"
@@ -78,8 +77,6 @@ PyObject* py_thread_times(PyObject*, PyObject*) {
   return Py_BuildValue("dd", seconds(usage.ru_utime), seconds(usage.ru_stime));
 }
 
-PyObject* py_in_forked_child(PyObject*, PyObject*) { return PyBool_FromLong(in_forked_child()); }
-
 PyMethodDef functions[] = {
     {"log", py_log, METH_VARARGS, "log(level, text): writes to the error log, for the request of the calling thread."},
     {"log_level", py_log_level, METH_O, "log_level(level): of what the calling thread writes to sys.stdout and the like; 0: the stream's. Returns the former one."},
@@ -87,7 +84,6 @@ PyMethodDef functions[] = {
     {"active_requests", py_active_requests, METH_NOARGS, nullptr},
     {"listen", py_listen, METH_NOARGS, "Events are wanted from now on."},
     {"thread_times", py_thread_times, METH_NOARGS, nullptr},
-    {"in_forked_child", py_in_forked_child, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -113,14 +109,12 @@ Object options_of(const Interpreter* interpreter) {
   Object name = text_of(interpreter->name);
   Object group = text_of(options.process_group);
   if (!path || !name || !group) return {};
-  return Object::adopt(Py_BuildValue(
-      "{s:O,s:O,s:O,s:O,s:O,s:O,s:O,s:O,s:s,s:s,s:I,s:I}",                           //
-      "path", path.get(), "interpreter", name.get(), "process_group", group.get(),  //
-      "is_main", interpreter->is_main ? Py_True : Py_False, "restrict_stdin", options.restrict_stdin ? Py_True : Py_False,  //
-      "restrict_stdout", options.restrict_stdout ? Py_True : Py_False, "restrict_signal", options.restrict_signal ? Py_True : Py_False,  //
-      "destroy_interpreter", options.destroy_interpreter ? Py_True : Py_False,  //
-      "version", options.version.c_str(), "server_software", options.server_software.c_str(),  //
-      "processes", options.processes, "threads", options.threads));
+  const auto flag = [](bool value) { return value ? Py_True : Py_False; };
+  return Object::adopt(Py_BuildValue("{s:O,s:O,s:O,s:O,s:O,s:O,s:O,s:s,s:I,s:I}", "path", path.get(), "interpreter", name.get(),
+                                     "process_group", group.get(), "is_main", flag(interpreter->is_main), "restrict_stdin", flag(options.restrict_stdin),
+                                     "restrict_stdout", flag(options.restrict_stdout), "restrict_signal", flag(options.restrict_signal),
+                                     "server_software", options.server_software.c_str(), "processes", options.processes, "threads",
+                                     options.threads));
 }
 
 Object import_library(const std::string& folder) {

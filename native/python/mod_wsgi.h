@@ -18,8 +18,8 @@ bool add_functions(PyObject* module);
 // mod_wsgi. Sets interpreter->library. sys.path has the library's folder only meanwhile. False with a Python error set.
 bool prepare_library(Interpreter* interpreter);
 
-// The interpreter is about to end: process_stopping, the functions given to subscribe_shutdown(); where it is not finalised, also
-// threading's and atexit's. On the thread that made the interpreter; as long as these functions take. Leaves no error set.
+// The interpreter is about to end: tells functions given to subscribe_events() and subscribe_shutdown() so; waiting for threads, and
+// atexit, are CPython's own part. Takes as long as these functions take. Leaves no error set.
 void end_library(Interpreter* interpreter, const char* reason);
 
 namespace detail {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { daemon, mpms, processGroup, useServer, withServer, type HttpdServer } from '../harness/index.js';
+import { daemon, mpms, processGroup, sleep, useServer, waitFor, withServer, type HttpdServer } from '../harness/index.js';
 
 interface Facts {
   pid: number;
@@ -101,7 +101,9 @@ def application(environ, start_response):
       },
     }, async (s) => {
       for (const path of ['/', '/named']) expect((await s.get(path)).text).toBe('ok');
-      await s.gracefulStop();
+      await sleep(200);
+      process.kill(s.pid, 'SIGTERM');
+      await waitFor('the end of the server', () => !s.running, 10_000);
       notes = existsSync(join(s.root, 'notes')) ? readFileSync(join(s.root, 'notes'), 'utf8').trim().split('\n').sort() : [];
     });
     return notes;
