@@ -8,6 +8,7 @@
 
 #include "module/config.h"
 #include "module/daemon_registry.h"
+#include "module/loading.h"
 #include "module/log.h"
 
 namespace nwsgi::httpd_side {
@@ -61,6 +62,11 @@ int begin_configuration(apr_pool_t* pool, apr_pool_t*, apr_pool_t*) noexcept {
   registry->groups = apr_array_make(pool, 4, sizeof(DaemonGroup*));
   registry->by_name = apr_hash_make(pool);
   registry->references = apr_array_make(pool, 4, sizeof(GroupReference));
+  if (loaded_twice()) {
+    log_server(nullptr, APLOG_CRIT, 0, Code::kLoadedTwice,
+               "two LoadModule lines load mod_nwsgi.so, as nwsgi_module and as wsgi_module; take one of them out");
+    return HTTP_INTERNAL_SERVER_ERROR;
+  }
   return OK;
 }
 

@@ -16,6 +16,7 @@ enum class Code : int {
   kRuntimeNotStarted = 1004,    // the runtime refused to start
   kRuntimeNotStopped = 1005,    // environments did not end in time when the child left
   kModuleNotLocated = 1006,     // the module cannot tell where its own file is
+  kLoadedTwice = 1007,          // two LoadModule lines, one for each of the module's names
 
   // Configuration. All of these are found by `apachectl configtest`.
   kBadUrl = 1101,               // the URL of a mount does not start with '/'

@@ -11,6 +11,7 @@
 #include "module/directives.h"
 #include "module/handler.h"
 #include "module/lifecycle.h"
+#include "module/loading.h"
 #include "module/log.h"
 #include "module/mounts.h"
 #include "module/python_directives.h"
@@ -20,7 +21,8 @@
 namespace nwsgi::httpd_side {
 namespace {
 
-void register_hooks(apr_pool_t*) {
+void register_hooks(apr_pool_t* pool) {
+  if (!note_loading(pool, &nwsgi_module)) return;
   // mod_alias first, so that "Alias /static" wins over a mount of "/"; what guesses from the URL comes after us.
   static const char* const kBeforeMounts[] = {"mod_alias.c", nullptr};
   static const char* const kAfterMounts[] = {"mod_userdir.c", "mod_vhost_alias.c", nullptr};
@@ -58,3 +60,11 @@ module AP_MODULE_DECLARE_DATA nwsgi_module = {
     nwsgi::httpd_side::register_hooks,
     AP_MODULE_FLAG_NONE,
 };
+
+// mod_wsgi's name: a site may change the path in its LoadModule line alone, and then <IfModule wsgi_module> and
+// "LogLevel wsgi:debug" mean this module.
+#pragma GCC visibility push(default)
+extern "C" {
+extern module wsgi_module __attribute__((alias("nwsgi_module")));
+}
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { nativeBuild, nativeOutput, root } from './paths.mjs';
+import { pythonsToBuild } from './python.mjs';
 import { run, UserError } from './steps.mjs';
 import { clearStamp, digest, filesBelow, isFresh, setStamp } from './stamps.mjs';
 
@@ -22,19 +23,21 @@ export async function buildNative(libnode, { folder = nativeBuild, target, sanit
     join(root, 'package-lock.json'),
     ...filesBelow(join(root, 'native'), /\.(cc|h)$/),
   ];
+  const pythons = pythonsToBuild();
   const definitions = {
     NWSGI_LIBNODE_LIBRARY: libnode.library,
     NWSGI_LIBNODE_INCLUDE_DIR: libnode.include,
     NWSGI_SANITIZE: sanitize,
+    NWSGI_PYTHONS: pythons.chosen,
   };
   // The unit tests are built when their framework is there; npm test installs it.
   const tests = existsSync('/usr/include/doctest/doctest.h');
-  const key = digest(sources, definitions, tests);
+  const key = digest([...sources, ...pythons.files], definitions, tests);
   const output = folder === nativeBuild ? nativeOutput : join(folder, 'Release');
   if (!force && !target && isFresh(stamp, key, [output])) return null;
   clearStamp(stamp);
   const configured = `${stamp}-configured`;
-  const configuration = digest([join(root, 'CMakeLists.txt'), join(root, 'package-lock.json')], definitions, tests, process.version);
+  const configuration = digest([join(root, 'CMakeLists.txt'), join(root, 'package-lock.json'), ...pythons.files], definitions, tests, process.version);
   if (!isFresh(configured, configuration, [join(folder, 'CMakeCache.txt')])) {
     await configure(folder, definitions);
     setStamp(configured, configuration);

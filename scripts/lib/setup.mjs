@@ -4,6 +4,7 @@ import { provideLibnode } from './libnode.mjs';
 import { withBuildLock } from './lock.mjs';
 import { buildNative } from './native.mjs';
 import { provideNodeModules } from './node-modules.mjs';
+import { providePython } from './python.mjs';
 import { bold, step } from './steps.mjs';
 import { buildTypeScript } from './typescript.mjs';
 
@@ -28,6 +29,7 @@ export async function setUp({ packages = [], only, target } = {}) {
       libnode = await provideLibnode(note);
       return `Node ${libnode.version} from ${libnode.origin}`;
     });
+    await step('Python', providePython);
     await step('npm packages', provideNodeModules);
     if (only !== 'typescript') await step('native build', () => buildNative(libnode, { target }));
     if (only !== 'native' && !target) await step('gateway', buildTypeScript);
