@@ -20,7 +20,10 @@ module stand_in = {
 apr_status_t forget(void*) noexcept {
   loaded = false;
   twice = false;
-  if (stand_in.module_index >= 0) ap_remove_module(&stand_in);
+  if (stand_in.module_index >= 0) {
+    ap_remove_module(&stand_in);
+    stand_in.next = nullptr;  // which httpd sees to for the module on top only, and takes for "in the list" otherwise
+  }
   return APR_SUCCESS;
 }
 
@@ -30,7 +33,8 @@ bool note_loading(apr_pool_t* pool, module* self) {
   twice = loaded;
   if (loaded) return false;
   loaded = true;
-  apr_pool_cleanup_register(pool, nullptr, forget, apr_pool_cleanup_null);
+  // Before httpd unloads modules: it expects this one, which was there first, to be on top of its list then.
+  apr_pool_pre_cleanup_register(pool, nullptr, forget);
   if (ap_find_linked_module("mod_wsgi.c") != nullptr) return true;
   // The name of which httpd makes that for LogLevel; this module itself may have been loaded as wsgi_module.
   const char* own = ap_find_module_short_name(self->module_index);
