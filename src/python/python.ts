@@ -108,7 +108,7 @@ export class Python {
         applicationGroup,
         path,
         callable: callable === '' ? USUAL_CALLABLE : callable,
-        environment: wishes.environment,
+        environment: this.#withEggs(wishes.environment),
         callableNeeded: callable !== '',
       });
       if (fault === null) return { application: new PythonKind(addon, id, this.#pumped) };
@@ -116,6 +116,12 @@ export class Python {
     } catch (error) {
       return this.#failure(script, problemOf(error) ?? Problem.gatewayFault, error);
     }
+  }
+
+  /** python-eggs= is a variable of Python's packages; what the site sets by SetEnv comes later and wins. */
+  #withEggs(environment: string): string {
+    const eggs = this.#config.python?.eggs;
+    return eggs ? `PYTHON_EGG_CACHE=${Buffer.from(eggs).toString('latin1')}\0${environment}` : environment;
   }
 
   #failure(script: string, problem: NonNullable<ReturnType<typeof problemOf>>, error: unknown): LoadOutcome {
