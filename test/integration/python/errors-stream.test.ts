@@ -1,6 +1,6 @@
 /** wsgi.errors, sys.stdout and sys.stderr of Python (W-61…W-64). */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, useServer, waitFor, type HttpdServer } from '../harness/index.js';
+import { useServer, waitFor, type HttpdServer } from '../harness/index.js';
 import { newRun } from '../support/mounts.js';
 
 const format = 'ErrorLogFormat "[%{u}t] [%-m:%l] [pid %P] [id %L] %M"';
@@ -29,17 +29,6 @@ function writer(server: HttpdServer) {
     return { mark, lines, texts, since, ...(response.json() as Answer) };
   };
 }
-
-describeEachMpm('the log in every MPM', (mpm) => {
-  const server = useServer({ mpm, apps, directives });
-
-  it('W-61 lines reach the error log in order', async () => {
-    for (const to of ['errors', 'stdout', 'stderr']) {
-      const { texts } = await writer(server)(to, 'order', ' five');
-      expect(texts, to).toEqual(['one', 'two', 'three', 'four', 'five, unfinished']);
-    }
-  });
-});
 
 describe('the log', () => {
   const server = useServer({ apps, directives });
