@@ -5,11 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <charconv>
 #include <vector>
 
 #include "exchange/record.h"
+#include "python/pool.h"
 #include "python/run_request.h"
 
 namespace nwsgi::python {
@@ -149,13 +149,6 @@ void Builder::instruct(Note note, std::string_view value) {
   }
 }
 
-// The number of the calling thread among those that have run requests.
-unsigned thread_number() {
-  static std::atomic<unsigned> last{0};
-  thread_local const unsigned number = last.fetch_add(1, std::memory_order_relaxed) + 1;
-  return number;
-}
-
 bool Builder::add_noted() {
   return set(Own::kScriptName, noted(Note::kScriptName)) && set(Own::kPathInfo, noted(Note::kPathInfo)) &&
          set(Own::kRequestId, noted(Note::kRequestId));
@@ -178,7 +171,7 @@ bool Builder::add_own() {
   return set_new(Own::kInput, make_input(request_)) && set_new(Own::kErrors, make_errors(request_)) &&
          set_new(Own::kEarlyHints, make_early_hints(request_)) && set(Own::kMultiprocess, multiprocess_ ? Py_True : Py_False) &&
          set(Own::kScriptReloading, names_->own(reloading_ ? Own::kOne : Own::kZero)) &&
-         set_new(Own::kListenerPort, latin1(local_port_)) && set_new(Own::kThreadId, PyLong_FromUnsignedLong(thread_number())) &&
+         set_new(Own::kListenerPort, latin1(local_port_)) && set_new(Own::kThreadId, PyLong_FromUnsignedLong(current_thread_number())) &&
          add_noted() && add_times();
 }
 

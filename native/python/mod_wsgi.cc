@@ -166,7 +166,11 @@ void request_started(Request* request, PyObject* environ, PyObject** callable) {
   PyObject* result = tell(request->interpreter, "request_started",
                           Py_BuildValue("NsOOOsI", key_of(request), request->id.c_str(), data_of(request), environ, *callable,
                                         request->application->callable_name.c_str(), current_thread_number()));
-  if (result) *callable = result;
+  if (result == *callable) {
+    Py_DECREF(result);
+  } else if (result) {
+    *callable = result;
+  }
 }
 
 void response_started(Request* request, PyObject* status, PyObject* headers, PyObject* exc_info) {
