@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "python/fork_guard.h"
 #include "python/log_stream.h"
 #include "python/pool.h"
 #include "python/run_request.h"
@@ -38,7 +39,7 @@ PyObject* py_log(PyObject*, PyObject* arguments) {
   const char* text = nullptr;
   Py_ssize_t size = 0;
   if (!PyArg_ParseTuple(arguments, "is#", &level, &text, &size)) return nullptr;
-  log_for(current_request(), static_cast<uint8_t>(level), std::string(text, static_cast<size_t>(size)));
+  log_for(in_forked_child() ? nullptr : current_request(), static_cast<uint8_t>(level), std::string(text, static_cast<size_t>(size)));
   Py_RETURN_NONE;
 }
 

@@ -71,6 +71,12 @@ describe('processes and threads of an application', () => {
     expect(await ask('child=spawn')).toBe(SIGTERM);
   });
 
+  it('a forked child writes to standard error', async () => {
+    const since = server.mark();
+    expect(await ask('child=warns')).toBe(0);
+    await waitFor('the warning', () => (server.log(since) + server.output()).includes('from the forked child'));
+  });
+
   it('subprocess.run(), os.system() and os.popen() give what they should', async () => {
     expect(await ask('child=shell')).toEqual(['42\n', 3 << 8, SIGTERM, 'out\n']);
   });

@@ -116,12 +116,17 @@ def log_thread_exception(arguments):
     if arguments.exc_type is SystemExit:
         return
     name = arguments.thread.name if arguments.thread is not None else str(threading.get_ident())
-    log_described(f'Exception in thread {name}', arguments.exc_value or arguments.exc_type())
+    log_described(f'Exception in thread {name}', arguments.exc_value or Exception(arguments.exc_type))
 
 
 def log_unraisable(arguments):
     where = arguments.err_msg or 'Exception ignored in'
-    log_described(f'{where}: {arguments.object!r}' if arguments.object is not None else where, arguments.exc_value or arguments.exc_type())
+    try:
+        if arguments.object is not None:
+            where = f'{where}: {arguments.object!r}'
+    except Exception:
+        pass
+    log_described(where, arguments.exc_value or Exception(arguments.exc_type))
 
 
 def log_warning(message, category, filename, lineno, file=None, line=None):
