@@ -51,7 +51,7 @@ export function transmission(language: Language): void {
     const fixtures = ['slow-second-block', 'random-blocks', 'write-then-list', 'write-in-generator', 'write-only', 'bad-block', 'told-result', ...(isPython ? [] : ['foreign-bytes'])];
     const server = useServer(laboratory(language, fixtures, { vhosts: [{}, { tls: true, http2: true }, { http2: true }] }));
 
-    it.each(own.slow)('W-85 the first block of %s is sent before the application is asked for more', async (kind) => {
+    it.concurrent.each(own.slow)('W-85 the first block of %s is sent before the application is asked for more', async (kind) => {
       await server.get(`/told-result?${encodeURIComponent(isPython ? '[b"warm"]' : '["warm"]')}`);
       await server.get('/slow-second-block?kind=async');
       const begin = performance.now();
@@ -63,7 +63,7 @@ export function transmission(language: Language): void {
       expect(arrivals[1]?.[1]).toBeGreaterThan(950);
     });
 
-    it.each([
+    it.concurrent.each([
       ['TLS and HTTP/2', 1],
       ['HTTP/2 without TLS', 2],
     ])('W-85 the first block arrives at once over %s', async (_, host) => {
