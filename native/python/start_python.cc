@@ -116,7 +116,7 @@ PyThreadState* new_interpreter([[maybe_unused]] bool own_gil, std::string* error
 
 bool end_interpreter(PyThreadState* state) {
   // Py_EndInterpreter() ends the process when other threads are left.
-  if (PyInterpreterState_ThreadHead(state->interp) != state || PyThreadState_Next(state) != nullptr) return false;
+  if (PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(state)) != state || PyThreadState_Next(state) != nullptr) return false;
   Py_EndInterpreter(state);
   return true;
 }
