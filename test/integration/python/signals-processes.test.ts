@@ -1,6 +1,6 @@
 /** Signals, processes, threads and standard streams of Python applications: what works, and what is refused with an explanation. */
 import { describe, expect, it } from 'vitest';
-import { daemon, describeEachMpm, useServer, waitFor, type HttpdServer } from '../harness/index.js';
+import { daemon, mpms, useServer, waitFor, type HttpdServer } from '../harness/index.js';
 
 const SIGTERM = 15;
 const options = {
@@ -15,7 +15,8 @@ const asks = (server: HttpdServer) => async (query: string): Promise<unknown> =>
   return response.json();
 };
 
-describeEachMpm('signals of the process are the server\'s', (mpm) => {
+// The worker MPM is to applications what event is.
+describe.each(mpms.filter((mpm) => mpm !== 'worker'))('signals of the process are the server\'s (%s)', (mpm) => {
   const server = useServer({ ...options, mpm });
   const ask = asks(server);
 
@@ -33,7 +34,7 @@ describeEachMpm('signals of the process are the server\'s', (mpm) => {
     expect(await ask('child=terminate')).toBe(-SIGTERM);
     expect(await ask('child=fork')).toBe(7);
   });
-}, { everyMpm: true });
+});
 
 describe('processes and threads of an application', () => {
   const server = useServer(options);
