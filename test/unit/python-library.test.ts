@@ -31,10 +31,10 @@ sys.dont_write_bytecode = True
 result = {}
 `;
 
-function run(source: string): Record<string, never> {
+function run(source: string): Record<string, unknown> {
   const { stdout, stderr, status } = spawnSync(python, ['-c', `${prelude}${source}\nsys.__stdout__ = None\nimport os\nos.write(1, json.dumps(result).encode())`], { encoding: 'utf8' });
   expect(status, stderr).toBe(0);
-  return JSON.parse(stdout) as Record<string, never>;
+  return JSON.parse(stdout) as Record<string, unknown>;
 }
 
 describe.skipIf(!existsSync(python))('descriptions of exceptions', () => {
