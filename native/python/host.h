@@ -61,7 +61,7 @@ struct Fault {
 };
 
 // A request whose application has failed before its response had ended. Whoever is told has to end it: with a page, as a
-// failure, or (head_sent) by abort.
+// failure, or (head_sent) by abort. Also one whose result could not be closed (closeFailed): its response had ended before.
 struct RequestFault {
   Fault fault;
   Ref<Exchange> exchange;

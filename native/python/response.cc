@@ -162,12 +162,11 @@ bool write_block(Request* request, const char* bytes, Py_ssize_t size) {
 
 Sent send_whole(Request* request, const char* bytes, Py_ssize_t size) {
   if (request->ended) return Sent::kGone;
-  if (size > 0 && !has_head(request)) return Sent::kError;
-  if (size <= kPiece) return size == 0 && request->head.empty() ? complete(request) : respond(request, bytes, size);
-  if (request->content_length < 0 && !is_bodiless(request)) request->content_length = size;
-  if (is_bodiless(request)) return respond(request, bytes, size);
+  if (!has_head(request)) return Sent::kError;
+  if (size <= kPiece || is_bodiless(request)) return respond(request, bytes, size);
+  if (request->content_length < 0) request->content_length = size;
   const Sent sent = send(request, bytes, size, false);
-  return sent == Sent::kGone || sent == Sent::kError ? sent : complete(request);
+  return sent == Sent::kEnough ? complete(request) : sent;
 }
 
 Sent complete(Request* request) {

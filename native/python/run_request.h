@@ -30,7 +30,7 @@ enum class Sent : uint8_t { kMore, kEnough, kGone, kError };
 Sent send_block(Request* request, const char* bytes, Py_ssize_t size);
 // As PEP 3333's write(): what send_block() leaves out or cannot send is an error. False with a Python error set.
 bool write_block(Request* request, const char* bytes, Py_ssize_t size);
-// A result that is one block (or none), and no write() came before: head, block and end at once.
+// A body that is complete, of the length that was announced, where nothing was sent before: head, body and end at once.
 Sent send_whole(Request* request, const char* bytes, Py_ssize_t size);
 // Hands the head over now, with Content-Length where request->content_length is known. Nothing if that was done before.
 Sent send_head(Request* request);
