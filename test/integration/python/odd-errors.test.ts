@@ -1,5 +1,5 @@
 /** Whatever a Python application raises or does to its environ, the request gets its 500 and the next one its answer. */
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { useServer } from '../harness/index.js';
 import { laboratory, python } from '../support/language.js';
 
@@ -76,6 +76,9 @@ describe('a Python application that does odd things', () => {
     ...laboratory(python, ['hello'], { apps: ['wsgi_odd.py'], directives: (s) => [`WSGIScriptAlias /odd ${s.app('wsgi_odd.py')}`] }),
     vhosts: [{}, { directives: ['WSGIErrorPage Development'] }],
   });
+
+  // Workers start with the first request.
+  beforeAll(async () => expect((await server.get('/hello')).status).toBe(200));
 
   it.each(odd)('W-95 W-96 %s', async (_, code) => {
     for (const host of [0, 1]) {
