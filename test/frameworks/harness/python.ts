@@ -12,7 +12,7 @@ import { daemon, projectRoot, useServer, type HttpdServer, type Mpm } from '../.
 import { apps } from './apps.js';
 import { Target } from './targets.js';
 
-export type Place = 'embedded' | 'daemon' | 'mod_wsgi';
+export type Place = 'embedded' | 'daemon' | 'mod_wsgi' | 'nwsgi serve' | 'nwsgi serve behind NGINX';
 
 /** Where the tests of a file run: NWSGI_TEST_PLACE=embedded,daemon chooses. */
 const wanted = process.env.NWSGI_TEST_PLACE?.split(',') as Place[] | undefined;
@@ -47,13 +47,16 @@ export interface PythonApp {
   prepare?: (folder: string, server: HttpdServer) => void | Promise<void>;
 }
 
+/** What the tests use of the server. */
+export type PythonServer = Pick<HttpdServer, 'ports' | 'app' | 'writeFile' | 'mark' | 'log' | 'expectLog'>;
+
 /** A Python application that runs somewhere. */
-export class PythonTarget extends Target {
+export class PythonTarget<S extends PythonServer = HttpdServer> extends Target {
   readonly place: Place;
   readonly app: PythonApp;
-  readonly server: HttpdServer;
+  readonly server: S;
 
-  constructor(place: Place, app: PythonApp, mount: string, server: HttpdServer, host: number) {
+  constructor(place: Place, app: PythonApp, mount: string, server: S, host: number) {
     super(true, mount, () => server.ports[host] as number);
     this.place = place;
     this.app = app;
@@ -62,6 +65,11 @@ export class PythonTarget extends Target {
 
   override url(path: string, scheme = this.app.tls ? 'https' : 'http'): string {
     return super.url(path, scheme);
+  }
+
+  /** Nothing stands between client and server that has ideas of its own. */
+  get direct(): boolean {
+    return this.place !== 'nwsgi serve behind NGINX';
   }
 
   /** It is not mod_wsgi that answers. */
@@ -82,7 +90,9 @@ export class PythonTarget extends Target {
   /** Waits for a line of the error log. mod_wsgi has one level for all. */
   async expectLogged(level: string, text: RegExp, since: number): Promise<void> {
     const tag = this.ours ? `nwsgi:${level}` : 'wsgi:error';
-    await this.server.expectLog(new RegExp(`\\[${tag}\\][^\\n]*${text.source}`, text.flags), { since });
+    // Its terminal has other marks, and nothing below notice.
+    if (!this.place.startsWith('nwsgi serve')) await this.server.expectLog(new RegExp(`\\[${tag}\\][^\\n]*${text.source}`, text.flags), { since });
+    else if (level !== 'debug' && level !== 'info') await this.server.expectLog(text, { since });
   }
 }
 
