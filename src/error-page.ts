@@ -2,7 +2,7 @@
 import { hasTellingStack, stackOf, summary } from './errors.js';
 import type { CatalogueEntry } from './errors.js';
 import { isPythonError } from './python/error.js';
-import { remedyFor } from './remedies.js';
+import { remedyFor, titleFor } from './remedies.js';
 import { excerptFor, foreignInTraceback, isForeignFrame } from './source-excerpt.js';
 import type { Excerpt } from './source-excerpt.js';
 
@@ -127,7 +127,7 @@ function columnMark({ line, column, lines }: Excerpt): string | undefined {
 
 function textPage(input: PageInput): string {
   const excerpt = excerptFor(input.error);
-  const parts = [`${summary(input.error)}`, '', `${input.problem.code} ${input.problem.title}`, remedyFor(input.problem, input.error), ...places(input)];
+  const parts = [`${summary(input.error)}`, '', `${input.problem.code} ${titleFor(input.problem, input.error)}`, remedyFor(input.problem, input.error), ...places(input)];
   if (excerpt !== undefined) {
     parts.push('', `${excerpt.file}:${excerpt.line}`);
     const mark = columnMark(excerpt);
@@ -187,7 +187,7 @@ function htmlPage(input: PageInput): string {
 <body><p class="dim">${escapeHtml(requestLine(environ))}</p>
 <h1>${escapeHtml(title)}</h1>
 ${more.length === 0 ? '' : `<pre>${escapeHtml(more.join('\n'))}</pre>`}
-<p><strong>${problem.code}</strong> ${escapeHtml(problem.title)}</p><p>${withCode(remedyFor(problem, error))}</p>
+<p><strong>${problem.code}</strong> ${escapeHtml(titleFor(problem, error))}</p><p>${withCode(remedyFor(problem, error))}</p>
 <p class="dim">${places(input).map(escapeHtml).join('<br>')}</p>
 ${excerpt === undefined ? '' : code(excerpt)}
 ${hasTellingStack(problem, error) ? stack(error) : ''}

@@ -4,7 +4,7 @@
  */
 import { inspect, types } from 'node:util';
 import { isPythonError } from './python/error.js';
-import { remedyFor } from './remedies.js';
+import { remedyFor, titleFor } from './remedies.js';
 
 export type Severity = 'critical' | 'error' | 'warning' | 'info';
 
@@ -439,7 +439,7 @@ export function hasTellingStack(problem: CatalogueEntry, error: unknown): boolea
 
 /** A log line: code, what happened, where, what to do; then the stack. */
 export function logText(problem: CatalogueEntry, where: string, error?: unknown): string {
-  const detail = error === undefined ? problem.title : `${problem.title}: ${summary(error)}`;
+  const detail = error === undefined ? problem.title : `${titleFor(problem, error)}: ${summary(error)}`;
   const line = `${problem.code} ${detail} (${where}). ${remedyFor(problem, error)}`;
   return error === undefined || !hasTellingStack(problem, error) ? line : `${line}\n${stackOf(error)}`;
 }

@@ -11,6 +11,7 @@ import type { CatalogueEntry } from './errors.js';
 import { HIGH_WATER, LogLevel, OVER } from './native.js';
 import type { LogLevelNumber, NativeBridge } from './native.js';
 import { USUAL_CALLABLE } from './record.js';
+import { titleFor } from './remedies.js';
 import type { Instructions, Target } from './record.js';
 import { countStreamed } from './streamed-memory.js';
 
@@ -182,7 +183,7 @@ export class Exchange implements Instructions {
       this.headSent = true;
       this.#sendPage(known, error, status);
     } else {
-      this.bridge.fail(this.handle, status, known.code, `${known.title}: ${summary(error)}`);
+      this.bridge.fail(this.handle, status, known.code, `${titleFor(known, error)}: ${summary(error)}`);
     }
   }
 

@@ -3,7 +3,12 @@ import { resolve } from 'node:path';
 import { userInfo } from 'node:os';
 import type { CatalogueEntry } from './errors.js';
 import { isPythonError } from './python/error.js';
-import { pythonAdviceFor, pythonRemedyOf } from './python/remedies.js';
+import { pythonAdviceFor, pythonRemedyOf, pythonTitleOf } from './python/remedies.js';
+
+/** What happened, in the words of the application's language. */
+export function titleFor(problem: CatalogueEntry, error: unknown): string {
+  return isPythonError(error) ? pythonTitleOf(problem) : problem.title;
+}
 
 /** What the error itself suggests, then what its problem does. Never throws. */
 export function remedyFor(problem: CatalogueEntry, error: unknown): string {

@@ -3,10 +3,10 @@ import type { PythonFault } from './addon.js';
 
 /** `message` is "ValueError: no such thing", `stack` the traceback as Python prints it, '' where it would tell nothing. */
 export class PythonError extends Error {
-  readonly language = 'python';
   /** Where it arose in the application; '' and 0 when that is not known. */
   readonly file: string;
   readonly line: number;
+  readonly #isPython = true;
 
   constructor({ summary, traceback, file, line }: PythonFault) {
     super(summary);
@@ -14,8 +14,13 @@ export class PythonError extends Error {
     this.file = file;
     this.line = line;
   }
+
+  static is(error: object): error is PythonError {
+    return #isPython in error;
+  }
 }
 
+/** Runs no code of `error`, whatever JavaScript threw. */
 export function isPythonError(error: unknown): error is PythonError {
-  return error instanceof PythonError;
+  return typeof error === 'object' && error !== null && PythonError.is(error);
 }

@@ -5,6 +5,7 @@ import type { CatalogueEntry } from '../errors.js';
 import { ABORT_TEXT, placeOf } from '../exchange.js';
 import { LogLevel } from '../native.js';
 import type { LogLevelNumber, NativeBridge } from '../native.js';
+import { titleFor } from '../remedies.js';
 import type { PythonAddon, PythonRequestFault } from './addon.js';
 import { PythonError } from './error.js';
 
@@ -38,6 +39,6 @@ export function answerFailed(bridge: NativeBridge, addon: PythonAddon, token: nu
     const page = pageFor({ problem, error, environ, status: 500, place, language: versions });
     addon.respond(token, page.head, page.body);
   } else {
-    addon.fail(token, 500, problem.code, `${problem.title}: ${error.message}`);
+    addon.fail(token, 500, problem.code, `${titleFor(problem, error)}: ${error.message}`);
   }
 }

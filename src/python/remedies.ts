@@ -20,6 +20,20 @@ const REMEDIES: Readonly<Record<string, string>> = {
   NWSGI2215: 'Pass an object with read(size), such as an open file.',
 };
 
+/** By code: titles that name what Python calls otherwise. */
+const TITLES: Readonly<Record<string, string>> = {
+  NWSGI2103: 'The script does not define the application callable',
+  NWSGI2203: 'The application did not call start_response',
+  NWSGI2205: 'A block of the response is not bytes',
+  NWSGI2206: 'start_response got an invalid status',
+  NWSGI2207: 'start_response got invalid headers',
+  NWSGI2208: 'start_response was called twice',
+};
+
+export function pythonTitleOf(problem: CatalogueEntry): string {
+  return TITLES[problem.code] ?? problem.title;
+}
+
 export function pythonRemedyOf(problem: CatalogueEntry): string | undefined {
   return REMEDIES[problem.code];
 }

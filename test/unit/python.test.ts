@@ -58,7 +58,7 @@ describe('an exception of Python', () => {
 
   it('gets no advice that is for JavaScript', () => {
     for (const problem of [Problem.applicationFailed, Problem.badResult, Problem.badChunk, Problem.badStatus, Problem.badHeaders, Problem.startedTwice, Problem.shortBody, Problem.longBody, Problem.callableMissing, Problem.scriptFailed, Problem.badFile]) {
-      expect(remedyFor(problem, error), problem.code).not.toMatch(/startResponse|Buffer|JSON\.|export |promise|stack trace/);
+      expect(logText(problem, 'x', error), problem.code).not.toMatch(/startResponse|Buffer|JSON\.|export |promise|stack trace/);
     }
   });
 });

@@ -18,6 +18,9 @@ def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     if environ['PATH_INFO'] == '/instance':
         return [instance.encode()]
+    if environ['PATH_INFO'] == '/collect':
+        import gc
+        return [str(gc.collect()).encode()]
     if environ['PATH_INFO'] == '/slow':
         return slowly()
     return [b'${text}']
@@ -64,6 +67,20 @@ describe('a changed Python script', () => {
     expect(await text('/edited')).toBe('1');
     server.writeApp('edited.py', version('22'));
     await becomes('/edited', '22', ['1']);
+  });
+
+  it('leaves nothing of the old version behind', async () => {
+    const traced = (text: string): string => version(text, `class Trace:\n    def __del__(self):\n        print('version ${text} is gone')\ntrace = Trace()`);
+    server.writeApp('edited.py', traced('traced'));
+    await becomes('/edited', 'traced', ['22', 'traced', 'untraced']);
+    const since = server.mark();
+    server.writeApp('edited.py', version('untraced'));
+    await becomes('/edited', 'untraced', ['traced']);
+    // Modules are circles; Python's collector comes to them now and then.
+    await waitFor('the end of the old version', async () => {
+      await server.get('/edited/collect');
+      return /version traced is gone/.test(server.log(since));
+    });
   });
 
   it('is loaded when it was only touched, as mod_wsgi users do', async () => {
