@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { configtest, freePorts, projectRoot, request, sanitized, useServer, waitFor } from './harness/index.js';
 
 describe.skipIf(sanitized)('the configurations in apache-conf', () => {
-  it.each(['minimal.conf', 'production.conf', 'daemon.conf'])('httpd accepts %s inside its configuration', async (name) => {
+  it.each(['minimal.conf', 'production.conf', 'daemon.conf', 'python.conf'])('httpd accepts %s inside its configuration', async (name) => {
     const { ok, output } = await configtest({
       nwsgi: false,
-      directives: (s) => [`Define NWSGI_HOME "${s.home}"`, `Include "${s.home}/apache-conf/${name}"`],
+      directives: (s) => [`Define NWSGI_HOME "${s.home}"`, 'Define NWSGI_PYTHON_HOME /usr', `Include "${s.home}/apache-conf/${name}"`],
     });
     expect(output).toContain('Syntax OK');
     expect(ok).toBe(true);
