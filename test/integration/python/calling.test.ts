@@ -34,7 +34,7 @@ const wrongResults = [
 const wrongBlocks = ['bytearray', 'memoryview', 'array', 'range', 'dict', 'nested', 'open_text_file'];
 
 const callables = [
-  ...['count_arguments', 'count_calls', 'count_loads', 'result', 'empty_result', 'late_start', 'no_start', 'guarded_result', 'wrong_result', 'kinds'],
+  ...['count_arguments', 'count_frames', 'from_threads', 'count_calls', 'count_loads', 'result', 'empty_result', 'late_start', 'no_start', 'guarded_result', 'wrong_result', 'kinds'],
   ...['meet_another_request', 'forget_meeting', 'one_at_a_time', 'write_halves', 'upper_case_middleware', ...callableKinds],
 ];
 const directives = (server: HttpdServer) => [
@@ -54,6 +54,15 @@ describe('calling a Python application', () => {
 
   it('W-01: passes exactly two positional arguments', async () => {
     expect((await server.get('/count_arguments')).json()).toEqual({ count: 2, keywords: [], types: ['dict', true] });
+  });
+
+  it('W-01, W-125 to W-128: nothing written in Python stands between the server and the application', async () => {
+    expect((await server.get('/count_frames')).json()).toEqual([0, 0]);
+  });
+
+  it('W-65, W-87: start_response and write may be called by threads of the application', async () => {
+    const response = await server.get('/from_threads');
+    expect([response.status, response.text]).toEqual([202, 'from a thread, and from the application']);
   });
 
   it.each(callableKinds)('W-02: calls a callable of the kind %s and looks at nothing else of it', async (kind) => {
