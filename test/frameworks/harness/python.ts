@@ -15,7 +15,7 @@ import { Target } from './targets.js';
 export type Place = 'embedded' | 'daemon' | 'mod_wsgi' | 'nwsgi serve' | 'nwsgi serve behind NGINX';
 
 /** Where the tests of a file run: NWSGI_TEST_PLACE=embedded,daemon chooses. */
-const wanted = process.env.NWSGI_TEST_PLACE?.split(',') as Place[] | undefined;
+const wanted = (process.env.NWSGI_TEST_PLACE || undefined)?.split(',') as Place[] | undefined;
 /** For tests that run with `npm test`, once for each mode. */
 export const thisMode: readonly Place[] = wanted ?? [daemon ? 'daemon' : 'embedded'];
 export const everyPlace: readonly Place[] = wanted ?? ['mod_wsgi', 'embedded', 'daemon'];
