@@ -45,6 +45,12 @@ void register_interpreter(Interpreter* interpreter) {
   known.interpreters.push_back(interpreter);
 }
 
+void forget_interpreter(Interpreter* interpreter) {
+  Registry& known = registry();
+  std::lock_guard lock(known.mutex);
+  std::erase(known.interpreters, interpreter);
+}
+
 Request* current_request() { return thread_request; }
 void set_current_request(Request* request) { thread_request = request; }
 

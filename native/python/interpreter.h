@@ -22,7 +22,7 @@ class Request;
 class EnvironNames;
 class Pool;
 
-// Lifetime: of the process. Reached by any thread; what it refers to is set before anybody else learns of it.
+// Lifetime: of the process, once it is prepared. Reached by any thread; what it refers to is set before anybody else learns of it.
 struct Interpreter {
   std::string name;         // '' for the main one
   bool is_main = true;
@@ -45,8 +45,9 @@ void set_current_interpreter(Interpreter* interpreter);
 // The interpreter whose code runs, by its own state: also on threads of applications. The GIL is held. Null for an interpreter
 // that the host has not made.
 Interpreter* running_interpreter();
-// Makes running_interpreter() know it, for the rest of the process.
+// Makes running_interpreter() know it, until it has ended.
 void register_interpreter(Interpreter* interpreter);
+void forget_interpreter(Interpreter* interpreter);
 
 // Makes the types and names of a new interpreter, imports the Python part and lets it prepare sys and os. The GIL is held; the
 // interpreter is the current one. False with a Python error set. (module.cc)

@@ -93,12 +93,33 @@ Runtime::Home* Runtime::open_interpreter(const std::string& name, std::string* e
     return nullptr;
   }
   const bool prepared = prepare(home.get(), error);
-  PyEval_SaveThread();
+  if (prepared) {
+    PyEval_SaveThread();
+  } else if (end(home.get())) {
+    return nullptr;
+  }
   Home* const opened = home.get();
   std::lock_guard lock(mutex_);
-  // One that could not be prepared stays as well, under a name that no application group has: it has to be ended some time.
+  // One that is of no use but has to stay goes under a name that no application group has.
   homes_[prepared ? name : name + '\0' + std::to_string(homes_.size())] = std::move(home);
   return prepared ? opened : nullptr;
+}
+
+// A sub-interpreter whose thread state is current; afterwards none is, and no GIL is held. False when it has to stay.
+bool Runtime::end(Home* home) {
+  const bool ended = end_interpreter(home->state);
+  set_current_interpreter(nullptr);
+  if (!ended) {
+    PyEval_SaveThread();
+    return false;
+  }
+  forget_interpreter(&home->interpreter);
+#if PY_VERSION_HEX < 0x030C0000
+  // The GIL, which is that of all interpreters, is still held, by no thread state.
+  PyThreadState_Swap(find("")->state);
+  PyEval_SaveThread();
+#endif
+  return true;
 }
 
 Runtime::Home* Runtime::find(const std::string& name) {
@@ -183,7 +204,7 @@ Clock::time_point Runtime::tick(Clock::time_point now) {
   Clock::time_point due = Clock::time_point::max();
   for (Home* const home : homes()) {
     const bool pressing = home->pool->interrupt_due() <= now;
-    if (home->ended || (!home->pool->busy() && !pressing)) continue;
+    if (!home->pool->busy() && !pressing) continue;
     std::vector<Pool::Stuck> reports;
     {
       // Also when nobody timed out: whether the GIL can be had.
@@ -213,6 +234,7 @@ void Runtime::finish(const std::string& reason, Clock::time_point deadline) {
   for (Home* const home : all) home->pool->begin_stop();
   for (Home* const home : all) idle = home->pool->finish_stop(deadline) && idle;
   for (Home* const home : all) {
+    if (home->interpreter.library == nullptr) continue;
     const Attached attached(this, home);
     end_library(&home->interpreter, reason.c_str());
   }
@@ -233,22 +255,11 @@ void Runtime::finalise(bool idle) {
     if (home == main) continue;
     PyEval_RestoreThread(home->state);
     set_current_interpreter(&home->interpreter);
-    home->ended = end_interpreter(home->state);
-    set_current_interpreter(nullptr);
-    if (!home->ended) PyEval_SaveThread();
-#if PY_VERSION_HEX < 0x030C0000
-    // The GIL, which is that of all interpreters, is still held, by no thread state.
-    if (home->ended) {
-      PyThreadState_Swap(main->state);
-      PyEval_SaveThread();
-    }
-#endif
-    all_ended = all_ended && home->ended;
+    all_ended = end(home) && all_ended;
   }
   if (!all_ended) return;
   PyEval_RestoreThread(main->state);
   set_current_interpreter(&main->interpreter);
-  main->ended = true;
   Py_FinalizeEx();
 }
 

@@ -36,7 +36,6 @@ class Runtime final : public Host {
     Interpreter interpreter;
     PyThreadState* state = nullptr;
     std::unique_ptr<Pool> pool;
-    bool ended = false;
   };
   class Attached;
 
@@ -44,6 +43,7 @@ class Runtime final : public Host {
   bool start_python_here(std::string* error);
   Home* open_interpreter(const std::string& name, std::string* error);
   bool prepare(Home* home, std::string* error);
+  bool end(Home* home);
   Clock::time_point tick(Clock::time_point now);
   void finish(const std::string& reason, Clock::time_point deadline);
   void finalise(bool idle);

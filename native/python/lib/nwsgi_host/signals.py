@@ -1,11 +1,15 @@
 """Signals of the process are the server's (WSGIRestrictSignal On, the default); in children that Python forks they are the application's."""
 
-import faulthandler
 import os
 import signal
 import traceback
 
 import _nwsgi
+
+try:
+    import faulthandler
+except ImportError:  # an interpreter with a lock of its own cannot load it
+    faulthandler = None
 
 from . import faults
 from .levels import WARNING
@@ -22,7 +26,8 @@ SERVERS = frozenset(
 def install(restricted, is_main, in_process_group):
     if restricted:
         _replace(signal, signal=_ignore_handler, alarm=_ignore_alarm, setitimer=_ignore_timer)
-        _replace(faulthandler, register=_ignore_dump)
+        if faulthandler is not None:
+            _replace(faulthandler, register=_ignore_dump)
     _replace(signal, pthread_sigmask=_change_mask)
     if in_process_group:
         _replace(os, kill=_kill)
