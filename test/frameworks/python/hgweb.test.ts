@@ -78,7 +78,7 @@ describePython(app, everyPlace, (target) => {
     expect(await hg(join(work, 'stream'), 'pull', '--update')).toMatch(/added 3 changesets/);
     expect(await hg(join(work, 'again'), 'log', '--limit', '1', '--template', '{desc}')).toBe('Note 1');
     expect(await hg(copy(), 'identify', '--id', url())).toBe(await hg(copy(), 'identify', '--id', '.'));
-  });
+  }, 90_000);
 
   it('and says when there is nothing to push', async () => {
     await expect(hg(copy(), 'push')).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('no changes found') as string });
