@@ -63,24 +63,19 @@ export class Python {
 
   /** Loads the script, unless that has begun already, and returns its application or the reason why there is none. */
   async load(target: Target, wishes: LoadWishes): Promise<LoadOutcome> {
-    const { callable, type } = target;
+    const { callable } = target;
     const script = Buffer.from(target.script, 'latin1').toString();
-    if (wishes.reloading && !this.#watched.has(script)) {
-      this.#watched.add(script);
-      // Before the file is read, so that a change during the load is seen; also of one that does not load.
-      this.#bridge.watch(script, callable, type, wishes.environment);
-    }
     const key = `${callable}\n${script}`;
     // What was only imported is what a request for the usual name gets.
     let outcome = this.#outcomes.get(key) ?? (callable === USUAL_CALLABLE ? this.#outcomes.get(`\n${script}`) : undefined);
     if (outcome === undefined) {
-      if (!wishes.reloading) this.#bridge.remember?.(script, callable, type, wishes.environment);
       outcome = this.#load({ ...target, script }, target.script, wishes);
       this.#outcomes.set(key, outcome);
     }
     const { failure } = await outcome;
     // A later request may try again.
     if (failure?.problem === Problem.scriptMissing) this.#outcomes.delete(key);
+    else if (wishes.reloading) this.#watch({ ...target, script }, wishes);
     return outcome;
   }
 
@@ -88,13 +83,16 @@ export class Python {
   stop(reason: string, milliseconds: number): void {
     const ends = this.#config.processGroup !== '' || reason === 'shutdown';
     if (this.#addon === undefined || !ends) return;
-    if (!this.#addon.stop(reason, milliseconds)) this.#bridge.log(0, LogLevel.warning, logText(Problem.stoppedInFlight, `Python had not ended after ${milliseconds} ms, stop because of ${reason}`));
+    if (!this.#addon.stop(reason, milliseconds)) this.#bridge.log(0, LogLevel.warning, `${Problem.stoppedInFlight.code} Python had not ended after ${milliseconds} ms (stop because of ${reason}): a thread of the application goes on, and what it gave to atexit may not have run`);
   }
 
   async #load(target: Target, path: string, wishes: LoadWishes): Promise<LoadOutcome> {
     const { script, callable, type } = target;
     const unreadable = await whyUnreadable(script);
     if (unreadable !== undefined) return { failure: { problem: Problem.scriptMissing, error: unreadable, status: 404 } };
+    // Before the file is read, so that a change during the load is seen; also of one that does not load.
+    if (wishes.reloading) this.#watch(target, wishes);
+    else this.#bridge.remember?.(script, callable, type, wishes.environment);
     try {
       if (type === 'node' || type === 'fetch') {
         throw new NwsgiTypeError(Problem.misfit, `${script} is a Python script, which is called by WSGI: WSGIApplicationType ${type} is for JavaScript`);
@@ -122,6 +120,12 @@ export class Python {
   #withEggs(environment: string): string {
     const eggs = this.#config.python?.eggs;
     return eggs ? `PYTHON_EGG_CACHE=${Buffer.from(eggs).toString('latin1')}\0${environment}` : environment;
+  }
+
+  #watch({ script, callable, type }: Target, { environment }: LoadWishes): void {
+    if (this.#watched.has(script)) return;
+    this.#watched.add(script);
+    this.#bridge.watch(script, callable, type, environment);
   }
 
   #failure(script: string, problem: NonNullable<ReturnType<typeof problemOf>>, error: unknown): LoadOutcome {

@@ -43,7 +43,7 @@ describe('a server that ends', () => {
   });
 
   it('at once does not wait for a request that takes long', async () => {
-    const server = await started();
+    const server = await started({ daemonOptions: 'shutdown-timeout=1s' });
     try {
       const slow = server.get('/slow?60').catch((error: Error) => error);
       await sleep(300);
