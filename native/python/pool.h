@@ -36,7 +36,8 @@ class Pool final : public exchange::ThreadSide {
   void submit(Ref<LoadedApplication> application, Ref<Exchange> exchange);
   // Runs `task` on a thread of the pool, with the GIL held, before requests that wait. False when it has stopped.
   bool run_task(std::function<void()> task);
-  // Frees Python objects (null ones too) as soon as some thread of the pool has the GIL.
+  // Frees Python objects (null ones too), those of an application that nobody uses any more, as soon as some thread of the pool has
+  // the GIL; and what is only left in circles with them.
   void free_later(PyObject* first, PyObject* second);
 
   // Called with an exchange's lock held: notes that the thread that runs the request is to be interrupted.

@@ -133,6 +133,9 @@ void Pool::Impl::drain(Worker* me, Lock* lock) {
       dropped.swap(garbage);
       lock->unlock();
       for (PyObject* const object : dropped) Py_DECREF(object);
+      // A module and its functions refer to each other: what a reload leaves behind should not wait for the next full collection,
+      // which may be ten reloads away.
+      PyGC_Collect();
       lock->lock();
     } else if (!queue.empty() && running.load(std::memory_order_relaxed) < most) {
       run_one(me, lock);
