@@ -1,6 +1,6 @@
 /** wsgiref.validate and Werkzeug's LintMiddleware between the server and every test application that keeps the rules: both are silent. */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, type HttpdServer, useServer } from '../harness/index.js';
+import { type HttpdServer, useServer } from '../harness/index.js';
 
 const files = [
   ...['wsgi_gated.py', 'wsgi_calling.py', 'wsgi_environ.py', 'wsgi_start.py', 'wsgi_framing.py', 'wsgi_ends.py', 'wsgi_expect.py', 'wsgi_extensions.py'],
@@ -106,18 +106,5 @@ describe('validators around Python applications', () => {
     await server.expectLog(/WSGIWarning: Content-Length and the number of bytes sent/, { since });
     await server.get('/gate/lint/input_lab/digest?read');
     await server.expectLog(/WSGIWarning: WSGI does not guarantee an EOF marker/, { since });
-  });
-});
-
-describeEachMpm('validators around Python applications', (mpm) => {
-  const server = useServer({ mpm, apps: files, directives });
-
-  it('have nothing to say', async () => {
-    const since = server.mark();
-    for (const path of ['wsgi_framing/hello', 'wsgi_framing/told_length?kind=async&blocks=2', 'wsgi_ends/file_served?source=descriptor']) {
-      expect((await server.get(`/gate/both/${path}`)).status).toBe(200);
-    }
-    await server.get('/gate/collect');
-    expect(server.log(since)).not.toMatch(complaint);
   });
 });

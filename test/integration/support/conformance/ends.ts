@@ -1,35 +1,11 @@
 /** How a response ends: close(), clients that leave, failures in the middle (W-91…W-98). */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, head, sleep, useServer, waitFor } from '../../harness/index.js';
+import { head, sleep, useServer, waitFor } from '../../harness/index.js';
 import { count, get, newRun, notesOf } from '../mounts.js';
 import { laboratory, type Language } from '../language.js';
 
 export function ends(language: Language): void {
   const isPython = language.name === 'Python';
-
-  describeEachMpm('ends of a response in every MPM', (mpm) => {
-    const server = useServer(laboratory(language, ['endless', 'fails'], { mpm, children: 1 })); // One child has all notes.
-
-    it('W-94 an endless body stops within a second after the client has left', async () => {
-      const run = newRun();
-      const client = await server.raw();
-      await client.send(get(`/endless?kind=sync&run=${run}`));
-      await client.readBytes(1_000_000);
-      client.reset();
-      const begin = performance.now();
-      await waitFor('the end of the body', async () => count(await notesOf(server, run), 'stopped') > 0, 5000);
-      expect(performance.now() - begin).toBeLessThan(1000);
-    });
-
-    it('W-97 a failure after a block leaves out the last chunk and closes the connection', async () => {
-      const client = await server.raw();
-      await client.send(get('/fails?when=after-block'));
-      const bytes = await client.readAll();
-      expect(bytes.toString('latin1')).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-      expect(bytes.toString('latin1')).toMatch(/\r\n\r\n10\r\nsome of the body\r\n$/);
-      client.close();
-    });
-  });
 
   describe('the end of a response', () => {
     const server = useServer(laboratory(language, ['ends-somehow', 'close-throws', 'endless', 'fails', 'hello', 'file-served'], {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, type HttpdServer, projectRoot, useServer } from '../../harness/index.js';
+import { type HttpdServer, projectRoot, useServer } from '../../harness/index.js';
 import { environFor, rawRequest, type Seen } from '../environ.js';
 import { filesOf, mount, type Language } from '../language.js';
 
@@ -272,26 +272,6 @@ export function environVariables(language: Language): void {
       const expected = language.name === 'Python' ? [...common.filter((name) => !ofJavaScript.includes(name)), ...others] : common;
       expect(expected.filter((name) => !name.endsWith('*') && !seen.has(name)).sort(), 'in the guide and not seen').toEqual([]);
       expect(families.filter((family) => ![...seen].some((name) => name.startsWith(family))), 'families in the guide and not seen').toEqual([]);
-    });
-  });
-
-  describeEachMpm('variables in the environ', (mpm) => {
-    const server = useServer({ mpm, apps: filesOf(language, ['show-environ']), directives: (s) => ['SetEnv __proto__ own', mount(language, s, '/env', 'show-environ')] });
-
-    it('W-10 to W-26: the same for every MPM', async () => {
-      const seen = await environFor(server, ['GET /env/caf%C3%A9?q=%41 HTTP/1.1', 'Host: example.test:81', 'Cookie: a=1', 'X_D: 0', 'X-D: 1', 'Cookie: b=2']);
-      expect(seen).toMatchObject({
-        REQUEST_METHOD: 'GET',
-        SCRIPT_NAME: '/env',
-        PATH_INFO: '/caf\xc3\xa9',
-        QUERY_STRING: 'q=%41',
-        SERVER_NAME: 'example.test',
-        SERVER_PORT: '81',
-        SERVER_PROTOCOL: 'HTTP/1.1',
-        HTTP_COOKIE: 'a=1; b=2',
-        HTTP_X_D: '1',
-        REMOTE_ADDR: '127.0.0.1',
-      });
     });
   });
 }

@@ -1,26 +1,11 @@
 /** Early hints and the request's id (W-130, W-43). */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, head, useServer, waitFor } from '../../harness/index.js';
+import { head, useServer, waitFor } from '../../harness/index.js';
 import { get } from '../mounts.js';
 import { laboratory, type Language } from '../language.js';
 
 export function extensions(language: Language): void {
-  describeEachMpm('extensions in every MPM', (mpm) => {
-    const server = useServer(laboratory(language, ['early-hints'], { mpm }));
-
-    it('W-130 wsgi.early_hints sends a 103 response before the answer', async () => {
-      const client = await server.raw();
-      await client.send(get('/early-hints'));
-      const { interim, response } = await client.readFinalResponse();
-      expect(interim.map(({ status }) => status)).toEqual([103]);
-      expect(interim[0]?.all('link')).toEqual(['</style.css>; rel=preload; as=style']);
-      expect(response.status).toBe(200);
-      expect(response.text).toBe('the answer');
-      client.close();
-    });
-  });
-
   describe('extensions', () => {
     const server = useServer(
       laboratory(language, ['early-hints', 'show-environ', 'hello'], {

@@ -1,7 +1,7 @@
 /** Content-Length, HEAD and statuses without a body, as bytes on the wire (W-99…W-108). */
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, head, useServer, waitFor, type RawClient } from '../../harness/index.js';
+import { head, useServer, waitFor, type RawClient } from '../../harness/index.js';
 import { count, get, newRun, notesOf, stableHeaders } from '../mounts.js';
 import { inLog, laboratory, type Language } from '../language.js';
 
@@ -18,28 +18,6 @@ export function framing(language: Language): void {
   const isPython = language.name === 'Python';
   /** What an iterable notes that is not wanted any more. */
   const stopped = isPython ? 'close' : 'return';
-
-  describeEachMpm('framing in every MPM', (mpm) => {
-    const server = useServer(laboratory(language, ['told-length', 'hello'], { mpm }));
-
-    it('W-100 a body shorter than its Content-Length ends the connection', async () => {
-      const client = await server.raw();
-      await client.send(get('/told-length?length=10') + get('/hello'));
-      const bytes = (await client.readAll()).toString('latin1');
-      expect(bytes).toMatch(/\r\nContent-Length: 10\r\n/i);
-      expect(bytes).toMatch(/\r\n\r\n00000$/);
-      client.close();
-    });
-
-    it('W-105 HEAD gets no body, and the connection stays usable', async () => {
-      const client = await server.raw();
-      await client.send(head('HEAD /told-length?blocks=3 HTTP/1.1', 'Host: localhost'));
-      const response = await client.readResponse({ method: 'HEAD' });
-      expect(response.status).toBe(200);
-      await expectUsable(client);
-      client.close();
-    });
-  });
 
   describe('framing', () => {
     const server = useServer(

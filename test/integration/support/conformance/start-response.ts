@@ -1,36 +1,12 @@
 /** What start_response promises (W-65…W-70, W-74, W-81…W-84). */
 import { describe, expect, it } from 'vitest';
-import { describeEachMpm, sleep, useServer, waitFor } from '../../harness/index.js';
+import { sleep, useServer, waitFor } from '../../harness/index.js';
 import { get, newRun, notesOf } from '../mounts.js';
 import { inLog, laboratory, type Language } from '../language.js';
 
 export function startResponse(language: Language): void {
   const isPython = language.name === 'Python';
   const excInfos = isPython ? ['tuple'] : ['error', 'tuple'];
-
-  describeEachMpm('startResponse in every MPM', (mpm) => {
-    const server = useServer(laboratory(language, ['empty-block-first', 'replaced-answer', 'two-cookies'], { mpm }));
-
-    it('W-66 an error after empty blocks is a clean 500 without the headers of the application', async () => {
-      const response = await server.get('/empty-block-first?then=throw');
-      expect(response.status).toBe(500);
-      expect(response.headers['x-first']).toBeUndefined();
-      expect(response.complete).toBe(true);
-    });
-
-    it('W-68 excInfo before the headers are sent replaces status and headers', async () => {
-      const response = await server.get('/replaced-answer');
-      expect(`${response.status} ${response.statusText}`).toBe('503 Replaced');
-      expect(response.headers['x-a']).toBeUndefined();
-      expect(response.headers['x-b']).toBe('b');
-      expect(response.text).toBe('the new body');
-    });
-
-    it('W-81 keeps two Set-Cookie headers apart and in order', async () => {
-      const response = await server.get('/two-cookies');
-      expect(response.all('set-cookie')).toEqual(['first=1; Path=/', 'second=2']);
-    });
-  });
 
   describe('startResponse', () => {
     const fixtures = [
