@@ -43,6 +43,7 @@ LoadedApplication* load_application(Interpreter* interpreter, Pool* pool, const 
                                     Fault* fault) {
   if (!readable(script.path, fault)) return nullptr;
   Object callable = run_script(interpreter, script);
+  stay_in_server();
   if (!callable) {
     *fault = take_fault(interpreter, "scriptFailed");
     if (fault->file.empty()) fault->file = script.path;

@@ -1,11 +1,7 @@
 // What a thread of the pool does.
 #include <sys/resource.h>
-#include <unistd.h>
-
-#include <cstdio>
 
 #include "exchange/brief_wait.h"
-#include "python/fork_guard.h"
 #include "python/log_stream.h"
 #include "python/pool_impl.h"
 #include "python/run_request.h"
@@ -25,16 +21,6 @@ thread_local unsigned thread_number = 0;
 long blocked_times() {
   rusage usage{};
   return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
-}
-
-// Application code has forked in a script's body, and both processes came back.
-void leave_forked_child() {
-  if (!in_forked_child()) return;
-  static constexpr char kMessage[] =
-      "nwsgi: NWSGI2605 A process that a Python script forked off came back out of the script; it ends here. Forked processes "
-      "have to end with os._exit().\n";
-  [[maybe_unused]] const ssize_t written = ::write(2, kMessage, sizeof kMessage - 1);
-  ::_exit(70);
 }
 
 }  // namespace
@@ -124,7 +110,6 @@ void Pool::Impl::drain(Worker* me, Lock* lock) {
       lock->unlock();
       task();
       task = nullptr;
-      leave_forked_child();
       flush_logs(nullptr);
       lock->lock();
       --executing;

@@ -44,10 +44,6 @@ std::string where(const Request* request) {
   _exit(status);
 }
 
-void stay_in_server() {
-  if (in_forked_child()) leave_forked_child();
-}
-
 // For log lines and the page that developers see.
 std::vector<std::pair<std::string, std::string>> strings_of(PyObject* environ) {
   std::vector<std::pair<std::string, std::string>> strings;
@@ -300,6 +296,10 @@ void run(Request* request) {
 }
 
 }  // namespace
+
+void stay_in_server() {
+  if (in_forked_child()) leave_forked_child();
+}
 
 void run_request(Request* request) {
   run(request);

@@ -9,6 +9,10 @@ namespace nwsgi::python {
 // RequestFault; leaves no Python error set; close() of the result was called.
 void run_request(Request* request);
 
+// After code of an application has run, before anything else is done with what came of it: does not return in a process that the
+// application has forked. With the GIL held; a Python error may be set.
+void stay_in_server();
+
 // ---- parts, each in a file of its own ----
 
 // The environ: a fresh dict of the application's constants (environ.h) and the record's variables; also fills the request's fields
