@@ -28,7 +28,8 @@ export async function buildNative(libnode, { folder = nativeBuild, target, sanit
     NWSGI_LIBNODE_LIBRARY: libnode.library,
     NWSGI_LIBNODE_INCLUDE_DIR: libnode.include,
     NWSGI_SANITIZE: sanitize,
-    NWSGI_PYTHONS: pythons.chosen,
+    // An empty value would not reach CMake; a list without entries does.
+    NWSGI_PYTHONS: pythons.chosen || ';',
   };
   // The unit tests are built when their framework is there; npm test installs it.
   const tests = existsSync('/usr/include/doctest/doctest.h');
