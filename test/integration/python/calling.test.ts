@@ -17,7 +17,7 @@ interface Description {
   iterates: boolean;
 }
 
-const files = ['wsgi_calling.py', 'wsgi_environ.py', 'wsgi_expect.py', 'wsgi_callables.py', 'wsgi_notes.py'];
+const files = ['wsgi_calling.py', 'wsgi_results.py', 'wsgi_environ.py', 'wsgi_expect.py', 'wsgi_callables.py', 'wsgi_notes.py'];
 const callableKinds = [
   ...['function', 'lambda_function', 'generator', 'other_names', 'more_defaults', 'instance', 'bound_method', 'static_method', 'class_method'],
   ...['partial', 'wrapped', 'class_that_iterates', 'call_only'],
@@ -34,13 +34,17 @@ const wrongResults = [
 const wrongBlocks = ['bytearray', 'memoryview', 'array', 'range', 'dict', 'nested', 'open_text_file'];
 
 const callables = [
-  ...['count_arguments', 'count_frames', 'from_threads', 'count_calls', 'count_loads', 'result', 'empty_result', 'late_start', 'no_start', 'guarded_result', 'wrong_result', 'kinds'],
-  ...['meet_another_request', 'forget_meeting', 'one_at_a_time', 'write_halves', 'upper_case_middleware', ...callableKinds],
+  ...['count_arguments', 'count_frames', 'from_threads', 'count_calls', 'count_loads', 'meet_another_request', 'forget_meeting', 'one_at_a_time'],
+  ...['write_halves', 'upper_case_middleware', ...callableKinds],
 ];
+const ofResults = ['result', 'empty_result', 'late_start', 'no_start', 'guarded_result', 'wrong_result', 'kinds'];
+const mountAll = (server: HttpdServer, file: string, names: readonly string[]) =>
+  names.map((name) => `WSGIScriptAlias /${name} ${server.app(file)} callable-object=${name}`);
 const directives = (server: HttpdServer) => [
   'SetEnvIf X-Test-Https "^(.+)$" HTTPS=$1',
-  ...callables.map((name) => `WSGIScriptAlias /${name} ${server.app('wsgi_calling.py')} callable-object=${name}`),
-  ...['describe_environ', 'mutate_environ', 'show_environ'].map((name) => `WSGIScriptAlias /${name} ${server.app('wsgi_environ.py')} callable-object=${name}`),
+  ...mountAll(server, 'wsgi_calling.py', callables),
+  ...mountAll(server, 'wsgi_results.py', ofResults),
+  ...mountAll(server, 'wsgi_environ.py', ['describe_environ', 'mutate_environ', 'show_environ']),
   `WSGIScriptAlias /digest ${server.app('wsgi_expect.py')} callable-object=digest_body`,
   `WSGIScriptAlias /usual ${server.app('wsgi_callables.py')}`,
   `WSGIScriptAlias /other ${server.app('wsgi_callables.py')}\n<Location /other>\n  WSGICallableObject other\n</Location>`,
@@ -148,7 +152,7 @@ describe('calling a Python application', () => {
     expect(response.status).toBe(500);
     expect(response.complete).toBe(true);
     expect(response.text).not.toMatch(/^x/);
-    await server.expectLog(/NWSGI2203 [^\n]*wsgi_calling\.py/, { since });
+    await server.expectLog(/NWSGI2203 [^\n]*wsgi_results\.py/, { since });
   });
 
   it('W-08: uses nothing of a result but its iteration and close', async () => {
@@ -162,7 +166,7 @@ describe('calling a Python application', () => {
     expect((await server.get('/kinds')).json()).toEqual({ results, wrongResults, wrongBlocks });
   });
 
-  it.each([...wrongResults.map((kind) => [kind, /NWSGI2204 [^\n]*wsgi_calling\.py/] as const), ...wrongBlocks.map((kind) => [kind, /NWSGI220[45] [^\n]*wsgi_calling\.py/] as const)])(
+  it.each([...wrongResults.map((kind) => [kind, /NWSGI2204 [^\n]*wsgi_results\.py/] as const), ...wrongBlocks.map((kind) => [kind, /NWSGI220[45] [^\n]*wsgi_results\.py/] as const)])(
     'W-09, W-90: refuses a result that is no iterable of blocks with 500 and the reason in the log (%s)',
     async (kind, reason) => {
       const since = server.mark();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type HttpdServer, useServer } from '../harness/index.js';
 
 const files = [
-  ...['wsgi_gated.py', 'wsgi_calling.py', 'wsgi_environ.py', 'wsgi_start.py', 'wsgi_framing.py', 'wsgi_ends.py', 'wsgi_expect.py', 'wsgi_extensions.py'],
+  ...['wsgi_gated.py', 'wsgi_calling.py', 'wsgi_results.py', 'wsgi_environ.py', 'wsgi_start.py', 'wsgi_framing.py', 'wsgi_ends.py', 'wsgi_expect.py', 'wsgi_extensions.py'],
   ...['wsgi_middleware.py', 'wsgi_callables.py', 'wsgi_notes.py', 'input_lab.py', 'file_lab.py'],
 ];
 const directives = (server: HttpdServer) => [
@@ -28,9 +28,9 @@ const callables = ['function', 'lambda_function', 'generator', 'instance', 'boun
 const lawful: Case[] = [
   ...['show_environ', 'show_url', 'show_method', 'describe_environ', 'mutate_environ'].map((name) => ({ path: `wsgi_environ/${name}/some/path?q=1` })),
   ...callables.map((name) => ({ path: `wsgi_calling/${name}`, text: `${name} GET` })),
-  ...kinds.map((kind) => ({ path: `wsgi_calling/result?${kind}`, text: 'one two three' })),
-  ...['list', 'tuple', 'iterator'].map((kind) => ({ path: `wsgi_calling/empty_result?${kind}`, text: '' })),
-  ...['first_step', 'first_next', 'in_iter'].map((kind) => ({ path: `wsgi_calling/late_start?${kind}`, status: 202, text: 'late' })),
+  ...kinds.map((kind) => ({ path: `wsgi_results/result?${kind}`, text: 'one two three' })),
+  ...['list', 'tuple', 'iterator'].map((kind) => ({ path: `wsgi_results/empty_result?${kind}`, text: '' })),
+  ...['first_step', 'first_next', 'in_iter'].map((kind) => ({ path: `wsgi_results/late_start?${kind}`, status: 202, text: 'late' })),
   { path: 'wsgi_calling/count_arguments' },
   { path: 'wsgi_calling/write_halves?mark=m', text: 'written' },
   { path: 'wsgi_calling/upper_case_middleware', status: 203, text: /TWO CALLABLES/ },

@@ -30,7 +30,7 @@ export const javascript: Language = {
 /** The callables of each script: "show-environ" is show_environ(); one that is alone has the usual name. */
 const pythonScripts: Record<string, readonly string[]> = {
   'wsgi_notes.py': ['noted'],
-  'wsgi_environ.py': ['show-environ', 'show-url', 'show-method', 'describe-environ', 'mutate-environ'],
+  'wsgi_environ.py': ['show-environ', 'show-url', 'show-method', 'describe-environ'],
   'wsgi_callables.py': ['other-callable'],
   'wsgi_start.py': [
     ...['start-as-told', 'empty-block-first', 'start-twice', 'start-twice-uncaught', 'replaced-answer', 'exc-info-late', 'exc-info-released'],
@@ -39,7 +39,7 @@ const pythonScripts: Record<string, readonly string[]> = {
   'wsgi_framing.py': ['told-length', 'told-result', 'hello'],
   'wsgi_transmission.py': ['slow-second-block', 'random-blocks', 'write-then-list', 'write-in-generator', 'write-only', 'bad-block'],
   'wsgi_ends.py': ['ends-somehow', 'close-throws', 'endless', 'fails', 'file-served', 'exits'],
-  'wsgi_expect.py': ['ignore-body', 'hold-read', 'echo-body', 'read-after-first-block', 'digest-body'],
+  'wsgi_expect.py': ['ignore-body', 'hold-read', 'echo-body', 'read-after-first-block'],
   'wsgi_extensions.py': ['early-hints'],
   'wsgi_middleware.py': ['counting-middleware'],
 };
