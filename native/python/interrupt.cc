@@ -44,7 +44,7 @@ void Pool::on_abort(Exchange* exchange, exchange::AbortReason reason) noexcept {
 }
 
 void Pool::each_active(const std::function<void(Request* request, unsigned thread)>& visit) {
-  // Requests begin and end with the GIL held, and so do threads begin to run any.
+  // None begins or ends meanwhile: that takes the GIL.
   std::vector<Worker*> busy;
   {
     std::lock_guard lock(impl_->mutex);

@@ -1,8 +1,6 @@
 // What the files of the pool share: its state, and what its threads do.
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <deque>
