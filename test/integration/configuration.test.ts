@@ -151,7 +151,7 @@ describe('mistakes in the configuration', () => {
     ['WSGIApplicationEnv my-name=value', /NWSGI1116.*"my-name=value"/],
     ['WSGIPassAuthorization Perhaps', /must be On or Off/],
     ['WSGIScriptReloading Perhaps', /must be On or Off/],
-    ['WSGIChunkedRequest Perhaps', /must be On or Off/],
+    ['WSGIChunkedRequest Perhaps', /NWSGI1112.*On, Off or Buffered/],
     ['WSGIEnableSendfile Perhaps', /must be On or Off/],
     ['WSGIMapHEADToGET Perhaps', /NWSGI1112.*On, Off or Auto.*"Perhaps"/],
     ['WSGIErrorPage Verbose', /NWSGI1112.*Development or Production.*"Verbose"/],
