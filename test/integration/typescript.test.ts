@@ -27,7 +27,6 @@ const applications: Record<string, Record<string, string>> = {
   'top-level-await': { 'app.ts': `${TYPES}const value: number = await new Promise((resolve) => setTimeout(resolve, 20, 42)); export const application = ${TYPED}` },
   json: { 'app.ts': `${TYPES}import { createRequire } from 'node:module'; const { value } = createRequire(import.meta.url)('./data.json') as { value: number }; export const application = ${TYPED}`, 'data.json': '{"value":42}' },
   'json-attribute': { 'app.mjs': `const { default: { value } } = await import('./data.json', { assert: { type: 'json' }, with: { type: 'json' } }); export const application = ${ANSWER}`, 'data.json': '{"value":42}' },
-  wsgi: { 'app.wsgi': `import { value } from './lib.ts'; export const application = ${ANSWER}`, 'lib.ts': 'export const value: number = 42;' },
 };
 
 const scriptOf = (name: string): string => `${name}/${Object.keys(applications[name] as object)[0]}`;

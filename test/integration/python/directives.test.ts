@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { daemon, HttpdServer, useServer, withServer } from '../harness/index.js';
+import { python } from '../support/python.js';
 
 async function check(...directives: string[]): Promise<{ ok: boolean; output: string; lines: string[] }> {
   const server = new HttpdServer({ apps: ['python_facts.py'], directives: (s) => directives.map((line) => line.replaceAll('SCRIPT', s.app('python_facts.py'))) });
@@ -196,7 +197,7 @@ describe('directives for Python', () => {
       const venv = join(s.root, 'venv');
       if (!existsSync(venv)) {
         makeVenv(venv);
-        s.writeFile('venv/lib/python3.11/site-packages/in_venv.py', 'WHERE = __file__\n');
+        s.writeFile(`venv/lib/${python}/site-packages/in_venv.py`, 'WHERE = __file__\n');
         s.writeFile('site/in_path.py', 'WHERE = __file__\n');
         s.writeFile('more/linked.pth', `${s.root}/linked\n`);
         s.writeFile('linked/in_linked.py', 'WHERE = __file__\n');
@@ -216,12 +217,12 @@ describe('directives for Python', () => {
       prefix: join(server.root, 'venv'), base: '/usr', executable: expect.stringMatching(/venv\/bin\/python/) as string, optimize: 1, bytecode: false,
       warnings: ['ignore::DeprecationWarning', 'error::ResourceWarning'], interval: 0.002, eggs: server.root,
     });
-    expect(path.indexOf(`${server.root}/site`)).toBeLessThan(path.indexOf(`${server.root}/venv/lib/python3.11/site-packages`));
+    expect(path.indexOf(`${server.root}/site`)).toBeLessThan(path.indexOf(`${server.root}/venv/lib/${python}/site-packages`));
     expect(path).toContain(`${server.root}/linked`);
   });
 
   it('find modules of the virtual environment, of WSGIPythonPath, and of its .pth files, not the system\'s', async () => {
-    expect((await facts('/facts/in_venv')).import).toContain('/venv/lib/python3.11/site-packages/in_venv.py');
+    expect((await facts('/facts/in_venv')).import).toContain(`/venv/lib/${python}/site-packages/in_venv.py`);
     expect((await facts('/facts/in_path')).import).toContain('/site/in_path.py');
     expect((await facts('/facts/in_linked')).import).toContain('/linked/in_linked.py');
     expect((await facts()).path).not.toContain('/usr/lib/python3/dist-packages');

@@ -5,7 +5,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:f
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { childIdentity } from '../../../scripts/lib/server-root.mjs';
-import { configtest, daemon, HttpdServer, projectRoot, sanitized, useServer, withServer, type Options } from '../harness/index.js';
+import { configtest, daemon, HttpdServer, projectRoot, sanitized, useServer, waitFor, withServer, type Options } from '../harness/index.js';
+import { python } from '../support/python.js';
 
 interface Facts {
   prefix: string;
@@ -22,7 +23,7 @@ function makeSite(s: HttpdServer): string {
   const site = join(s.root, 'srv');
   if (existsSync(site)) return site;
   execFileSync('/usr/bin/python3', ['-m', 'venv', '--without-pip', join(site, 'venv')]);
-  s.writeFile('srv/venv/lib/python3.11/site-packages/installed.py', "WHERE = 'virtual environment'\n");
+  s.writeFile(`srv/venv/lib/${python}/site-packages/installed.py`, "WHERE = 'virtual environment'\n");
   s.writeFile('srv/project/module.py', "WHERE = 'python-path'\n");
   for (const name of ['site.wsgi', 'wsgi.py']) s.writeFile(`srv/project/${name}`, readFileSync(join(projectRoot, 'test/fixtures/python/python_facts.py')));
   s.writeFile('srv/project/hello.wsgi', [
@@ -87,7 +88,7 @@ describe.skipIf(daemon)('the configuration of mod_wsgi\'s documentation', () => 
   it('runs in the virtual environment, with python-path in front', async () => {
     const { prefix, path } = await facts(server, '/');
     expect(prefix).toBe(join(server.root, 'srv/venv'));
-    expect(path.indexOf(`${server.root}/srv/project`)).toBeLessThan(path.indexOf(`${server.root}/srv/venv/lib/python3.11/site-packages`));
+    expect(path.indexOf(`${server.root}/srv/project`)).toBeLessThan(path.indexOf(`${server.root}/srv/venv/lib/${python}/site-packages`));
     expect((await facts(server, '/installed')).import).toBe('virtual environment');
     expect((await facts(server, '/module')).import).toBe('python-path');
   });
@@ -100,9 +101,10 @@ describe.skipIf(daemon)('the configuration of mod_wsgi\'s documentation', () => 
     });
   });
 
-  it('names the processes as display-name=%{GROUP} says', () => {
+  it('names the processes as display-name=%{GROUP} says', async () => {
+    // The second one starts when the first is ready.
+    await waitFor('both workers', () => server.workers().length === 2);
     const titles = server.workers().map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim());
-    expect(titles.length).toBeGreaterThanOrEqual(2);
     for (const title of titles) expect(title).toContain('(wsgi:example.com)');
   });
 });

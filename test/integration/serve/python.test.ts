@@ -3,6 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { NwsgiServe, request, sleep, waitFor } from '../harness/index.js';
+import { python } from '../support/python.js';
 
 const source = `import logging, sys, time
 import extra
@@ -58,10 +59,10 @@ describe('nwsgi serve with a script of Python', () => {
 
   it('runs in the virtual environment of --python-home', async () => {
     const server = await started(['--python-home=ROOT/venv', '--threads=1'], (s) => {
-      const packages = join(s.root, 'venv/lib/python3.11/site-packages');
+      const packages = join(s.root, `venv/lib/${python}/site-packages`);
       mkdirSync(packages, { recursive: true });
       mkdirSync(join(s.root, 'venv/bin'));
-      symlinkSync('/usr/bin/python3.11', join(s.root, 'venv/bin/python3'));
+      symlinkSync(`/usr/bin/${python}`, join(s.root, 'venv/bin/python3'));
       writeFileSync(join(s.root, 'venv/pyvenv.cfg'), 'home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.11.2\n');
       writeFileSync(join(packages, 'extra.py'), "where = 'venv'\n");
     });
