@@ -12,7 +12,7 @@ import type { NativeBridge, Preload } from './native.js';
 import { serverFor } from './node/application.js';
 import type { Patience } from './node/readiness.js';
 import type { NodeScripts } from './node/scripts.js';
-import type { Python } from './python/python.js';
+import type { DeferredPython } from './python/deferred.js';
 import { isPythonScript } from './python/recognise.js';
 import { exportsSomething, recognise } from './recognise.js';
 import type { Found, ScriptExports } from './recognise.js';
@@ -64,11 +64,11 @@ export class AppLoader {
   readonly #version: string;
   readonly #enter: EnterScript;
   readonly #nodeScripts: NodeScripts;
-  readonly #python: Python | undefined;
+  readonly #python: Pick<DeferredPython, 'load'> | undefined;
   readonly #scripts = new Map<string, Script>();
 
   /** Without `python`, a script of Python is taken for one of JavaScript. */
-  constructor(bridge: NativeBridge, version: string, nodeScripts: NodeScripts, enter: EnterScript, python?: Python) {
+  constructor(bridge: NativeBridge, version: string, nodeScripts: NodeScripts, enter: EnterScript, python?: Pick<DeferredPython, 'load'>) {
     this.#bridge = bridge;
     this.#version = version;
     this.#nodeScripts = nodeScripts;

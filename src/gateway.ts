@@ -6,7 +6,7 @@ import type { BridgeConfig, NativeBridge } from './native.js';
 import { pythonEntry, scriptEntry } from './platform/enter-script.js';
 import { reportUncaught, setUpProcess } from './platform/process-setup.js';
 import { NodeScripts } from './node/scripts.js';
-import { Python } from './python/python.js';
+import { DeferredPython } from './python/deferred.js';
 import { stop } from './stop.js';
 
 export async function start(bridge: NativeBridge): Promise<void> {
@@ -15,7 +15,7 @@ export async function start(bridge: NativeBridge): Promise<void> {
   prepareGlobals();
   const nodeScripts = new NodeScripts(bridge);
   const enter = scriptEntry(bridge, config);
-  const python = new Python(bridge, config, pythonEntry(config, enter));
+  const python = new DeferredPython(bridge, config, pythonEntry(config, enter));
   const loader = new AppLoader(bridge, config.version, nodeScripts, enter, python);
   const dispatcher = new Dispatcher(bridge, loader);
   python.onIdle = dispatcher.include(python);

@@ -159,6 +159,6 @@ describe('the command line of the guide', () => {
     const readme = readFileSync(join(projectRoot, 'README.md'), 'utf8');
     const lines = [...`${guide}\n${readme}`.matchAll(/^npx nwsgi (serve .*?)(?: +#.*)?$/gm)].map(([, line]) => line as string);
     expect(lines.length).toBeGreaterThan(4);
-    for (const line of lines) expect(await runProgram(line.split(' '), '0', { serve: (script) => Promise.resolve(/^app\.(ts|py)$/.test(script) ? 0 : 1) }), line).toBe(0);
+    for (const line of lines) expect(await runProgram(line.split(' '), '0', { serve: (script) => Promise.resolve(/\.(ts|py)$/.test(script) ? 0 : 1) }), line).toBe(0);
   });
 });
