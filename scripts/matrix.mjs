@@ -17,6 +17,7 @@ const bootstrapPackages = ['nodejs', 'npm', 'ca-certificates'];
 /** Tests that run in each release, beyond the C++ unit tests. */
 const smoke = [
   ...['harness', 'smoke', 'websocket', 'node-http', 'node-http2', 'node-kinds', 'node-platform', 'fetch-requests', 'fetch-responses'].map((name) => `test/integration/${name}.test.ts`),
+  ...['hello', 'loading', 'interpreters', 'mod-wsgi-module', 'mod-wsgi-configuration', 'signals-processes', 'input', 'calling', 'start-response', 'logging', 'timeouts'].map((name) => `test/integration/python/${name}.test.ts`),
   'test/frameworks/quick',
 ];
 

@@ -19,7 +19,7 @@ const shared = join(prepared, 'shared');
 /** Folder of the Python applications. They use Debian's packages and are copied from there by the tests. */
 const python = join(applications, 'python');
 const interpreter = '/usr/bin/python3';
-const quickPackages = ['python3', 'python3-flask', 'python3-django'];
+const quickPackages = ['python3', 'python3-flask', 'python3-django', 'libjs-jquery'];  // the last one: Django's admin
 /** For what applications import that is written in C. */
 const extensions = ['python3-numpy', 'python3-lxml', 'python3-pil', 'python3-cryptography'];
 const pythonPackages = [...quickPackages, 'libapache2-mod-wsgi-py3', 'python3-httpbin', 'python3-bottle', 'radicale', 'mercurial', ...extensions];
