@@ -220,7 +220,7 @@ it.skipIf(daemon)('an installed copy finds its Python part beside itself', async
         if (!existsSync(lib)) {
           mkdirSync(join(lib, 'nwsgi'), { recursive: true });
           cpSync(s.modulePath, join(lib, 'mod_nwsgi.so'));
-          for (const name of ['nwsgi_runtime.so', 'nwsgi_bridge.node', 'nwsgi_python_3.11.node']) cpSync(join(s.modulePath, '..', name), join(lib, 'nwsgi', name));
+          for (const name of ['nwsgi_runtime.so', 'nwsgi_bridge.node', `nwsgi_${python.replace('python', 'python_')}.node`]) cpSync(join(s.modulePath, '..', name), join(lib, 'nwsgi', name));
           cpSync(join(s.home, 'dist'), join(lib, 'nwsgi', 'dist'), { recursive: true });
           cpSync(join(s.home, 'package.json'), join(lib, 'nwsgi', 'package.json'));
           symlinkSync(join(s.home, 'node_modules'), join(lib, 'nwsgi', 'node_modules'));
