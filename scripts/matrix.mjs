@@ -109,7 +109,7 @@ function enter(folder, log, command, { cwd = '/', mayFail = false } = {}) {
 }
 
 function namespaces(folder, cwd, command) {
-  const script = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" sh -c \'cd "$0" && exec "$@"\' "$@"';
+  const script = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" sh -c \'cd "$0" && exec "$@"\' "$@"';
   return ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', script, folder, cwd, ...command];
 }
 

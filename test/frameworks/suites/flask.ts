@@ -1,4 +1,5 @@
 /** What the Flask application does. */
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +8,10 @@ import { arrivals, eventData, leaveEarly } from '../harness/arrivals.js';
 import type { PythonApp, PythonServer, PythonTarget as Place } from '../harness/python.js';
 import { Visitor } from '../harness/visitor.js';
 
-export const flask: PythonApp = { name: 'flask', script: 'shop.wsgi', chunked: 'On' };
+// MarkupSafe 2 keeps objects of one interpreter for all, which Python 3.12 and newer notice; below the prefix is another one.
+const inOneInterpreterOnly = spawnSync('/usr/bin/python3', ['-c', 'import sys, markupsafe; sys.exit(sys.version_info >= (3, 12) and markupsafe.__version__ < "3")']).status === 1;
+
+export const flask: PythonApp = { name: 'flask', script: 'shop.wsgi', chunked: 'On', mountable: !inOneInterpreterOnly };
 
 /** Any of them. */
 type PythonTarget = Place<PythonServer>;
