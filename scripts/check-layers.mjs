@@ -22,7 +22,7 @@ const layers = {
   runtime: ['exchange', 'bridge'],
   fastcgi: ['exchange'],
   python: ['exchange'],
-  python_addon: ['exchange', 'python'],
+  python_addon: ['exchange', 'python', 'bridge'],
   test: ['exchange', 'fastcgi', 'module', 'runtime'],
 };
 

@@ -126,7 +126,7 @@ export interface NativeBridge {
    */
   changeDirectory(path: string): number;
   /** Python runs in this process from now on. Not in every host. */
-  pythonStarted?(python: Pick<PythonAddon, 'stalled' | 'stuck'>): void;
+  pythonStarted?(python: Pick<PythonAddon, 'stalled'>): void;
   /** C code holds the lock of Python's interpreter, or does so no more. Not in every host. */
   pythonStandsStill?(standsStill: boolean): void;
   /** Asks for a fresh process in the place of this one. Not in every host. */

@@ -297,11 +297,15 @@ BodyRead Exchange::read_body_on_loop(size_t most) {
   }
   BodyRead read{ReadStatus::kPending, {}};
   read.status = body_state_locked(&read.bytes);
-  if (read.status != ReadStatus::kPending) return read;
+  if (read.status == ReadStatus::kPending) ask_for_body(std::move(lock));
+  return read;
+}
+
+// The serving side is to fetch more, and to say when it has.
+void Exchange::ask_for_body(std::unique_lock<std::mutex> lock) {
   body_requested_ = true;
   body_waiting_ = true;
   notify(std::move(lock));
-  return read;
 }
 
 std::string Exchange::request_trailers_on_loop() {
@@ -317,16 +321,6 @@ void Exchange::serve_by_thread(ThreadSide* side) {
   former = std::exchange(mailbox_, nullptr);
   by_thread_ = true;
   thread_side_ = side;
-}
-
-BodyRead Exchange::wait_body_on_thread(size_t most) {
-  BodyRead read{ReadStatus::kPending, std::string(most < kBodyWindow ? most : kBodyWindow, '\0')};
-  size_t got = 0;
-  std::string error;
-  read.status = wait_body_on_thread(read.bytes.data(), read.bytes.size(), &got, &error);
-  read.bytes.resize(got);
-  if (read.status == ReadStatus::kError) read.bytes = std::move(error);
-  return read;
 }
 
 ReadStatus Exchange::wait_body_on_thread(char* into, size_t most, size_t* got, std::string* error) {
@@ -346,9 +340,7 @@ ReadStatus Exchange::wait_body_on_thread(char* into, size_t most, size_t* got, s
       *error = "the request ended before its body was read";
       return ReadStatus::kError;
     }
-    body_requested_ = true;
-    body_waiting_ = true;
-    notify(std::move(lock));  // the serving side is to fetch more
+    ask_for_body(std::move(lock));
     lock = std::unique_lock(mutex_);
     thread_ready_.wait(lock, [this] {
       return body_ready_locked() != 0 || body_ended_ || !body_error_.empty() || over_locked();

@@ -121,10 +121,8 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   // From now on the ..._on_loop methods belong to whoever calls this, one thread at a time; no mailbox hears of events any
   // more. Before the exchange was submitted to a mailbox, or on the loop. `side` outlives the exchange; null: nobody is told.
   void serve_by_thread(ThreadSide* side);
-  // Like read_body_on_loop(), but waits until there is something: never kPending.
-  BodyRead wait_body_on_thread(size_t most);
-  // The same into the caller's memory: without an intermediate string. `got` is 0 unless kData is returned, `error` is set with
-  // kError.
+  // Like read_body_on_loop(), but into the caller's memory, and waits until there is something: never kPending. `got` is 0 unless
+  // kData is returned, `error` is set with kError.
   ReadStatus wait_body_on_thread(char* into, size_t most, size_t* got, std::string* error);
   // Waits until write_on_loop(), which had reported more than kHighWater, may go on. False when the request is over.
   bool wait_writable_on_thread();
@@ -157,6 +155,7 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void body_taken_locked(size_t size);
   // Nothing of the body can be taken now: why. Sets *error with kError.
   ReadStatus body_state_locked(std::string* error);
+  void ask_for_body(std::unique_lock<std::mutex> lock);
   bool has_work_locked() const;
   bool body_wanted_locked() const;
   bool over_locked() const;

@@ -110,8 +110,6 @@ class Host {
   virtual void submit(Application* application, Ref<Exchange> exchange) = 0;
   // How long a thread of the host has been waiting for a GIL that C code does not let go; 0: nobody waits.
   virtual std::chrono::milliseconds stalled() = 0;
-  // Threads that are called stuck (see Observer::on_stuck) and have not come back.
-  virtual unsigned stuck() = 0;
   // The process ends: the functions given to mod_wsgi.subscribe_shutdown() and atexit run, then the interpreters end.
   // Waits at most so long; false when Python has not ended then. `reason` as in mod_wsgi's process_stopping event. Idempotent.
   virtual bool stop(const std::string& reason, std::chrono::milliseconds limit) = 0;

@@ -60,8 +60,6 @@ void Pool::each_active(const std::function<void(Request* request, unsigned threa
   }
 }
 
-unsigned Pool::stuck() const { return impl_->stuck.load(std::memory_order_relaxed); }
-
 Clock::time_point Pool::interrupt_due() const {
   const auto patience = impl_->interpreter->options->interrupt_time;
   Clock::time_point due = Clock::time_point::max();
@@ -87,7 +85,6 @@ std::vector<Pool::Stuck> Pool::interrupt_timed_out() {
         PyThreadState_SetAsyncExc(worker->thread_id, timeout ? timeout.get() : PyExc_SystemExit);
       } else if (worker->timed_out_at + interpreter->options->interrupt_time <= Clock::now()) {
         worker->reported = true;
-        impl_->stuck.fetch_add(1, std::memory_order_relaxed);
         hanging.push_back(worker.get());
       }
     }

@@ -46,8 +46,6 @@ class Pool final : public exchange::ThreadSide {
   // Calls `visit` for each request that runs, with the number of its thread (from 1). The GIL is held.
   void each_active(const std::function<void(Request* request, unsigned thread)>& visit);
   bool busy() const;  // something runs or waits
-  // Threads whose request timed out and that did not come back in time.
-  unsigned stuck() const;
 
   // ---- the host's service thread ----
   struct Stuck {

@@ -57,7 +57,6 @@ struct Pool::Impl {
   uint64_t completed = 0;     // requests
   int blocking = 0;           // > 0: lately, requests have let go of the GIL
   std::atomic<unsigned> running{0};  // requests; written with the lock held
-  std::atomic<unsigned> stuck{0};    // the same
   std::atomic<bool> has_mail{false};
 
   Impl(Interpreter* i, unsigned m, Service* s) : interpreter(i), most(m), service(s) {}

@@ -171,7 +171,6 @@ void Pool::Impl::finished(Worker* me) {
   running.fetch_sub(1, std::memory_order_relaxed);
   if (!me->timed_out) return;
   if (me->raised) PyThreadState_SetAsyncExc(me->thread_id, nullptr);
-  if (me->reported) stuck.fetch_sub(1, std::memory_order_relaxed);
   me->timed_out = me->raised = me->reported = false;
 }
 

@@ -194,12 +194,6 @@ std::chrono::milliseconds Runtime::stalled() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - Clock::time_point(Clock::duration(since)));
 }
 
-unsigned Runtime::stuck() {
-  unsigned count = 0;
-  for (const Home* const home : homes()) count += home->pool->stuck();
-  return count;
-}
-
 Clock::time_point Runtime::tick(Clock::time_point now) {
   Clock::time_point due = Clock::time_point::max();
   for (Home* const home : homes()) {

@@ -24,7 +24,6 @@ class Runtime final : public Host {
   void load(uint32_t ticket, const ScriptOptions& script, Ref<Observer> observer) override;
   void submit(Application* application, Ref<Exchange> exchange) override;
   std::chrono::milliseconds stalled() override;
-  unsigned stuck() override;
   bool stop(const std::string& reason, std::chrono::milliseconds limit) override;
 
   // To the newest observer. False when there is none.

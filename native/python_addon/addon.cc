@@ -1,5 +1,5 @@
 // nwsgi_python_<version>.node: what src/python/addon.ts calls. One CPython for the process, one session for each environment.
-#include "python_addon/node_api.h"
+#include <napi.h>
 
 #include <memory>
 #include <utility>
@@ -96,7 +96,9 @@ Ref<Exchange> failed(Info info) {
 void respond(Info info) {
   const Ref<Exchange> exchange = failed(info);
   if (!exchange) return;
-  exchange->respond_on_loop(to_latin1(info[1]), to_chunk(info[2]));
+  exchange::Chunk body;
+  bridge::to_chunk(info[2], &body);
+  exchange->respond_on_loop(to_latin1(info[1]), body);
   session_of(info)->answered_on_loop(to_handle(info[0]));
 }
 
@@ -137,11 +139,6 @@ Napi::Value stalled(Info info) {
   return Napi::Number::New(info.Env(), host == nullptr ? 0 : static_cast<double>(host->stalled().count()));
 }
 
-Napi::Value stuck(Info info) {
-  python::Host* const host = python::Host::running();
-  return Napi::Number::New(info.Env(), host == nullptr ? 0 : host->stuck());
-}
-
 Napi::Value stop(Info info) {
   auto& instance = *info.Env().GetInstanceData<Instance>();
   if (!instance.session) return Napi::Boolean::New(info.Env(), true);
@@ -172,7 +169,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   define<log>(exports, "log");
   define<in_flight>(exports, "inFlight");
   define<stalled>(exports, "stalled");
-  define<stuck>(exports, "stuck");
   define<stop>(exports, "stop");
   define_pumps(exports, [](Napi::Env of) { return of.GetInstanceData<Instance>()->session; });
   return exports;

@@ -1,7 +1,7 @@
 // Brings news of Python's threads to the functions that JavaScript has given for them, on the environment's loop.
 #pragma once
 
-#include "python_addon/node_api.h"
+#include <napi.h>
 
 #include <memory>
 

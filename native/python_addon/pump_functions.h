@@ -1,7 +1,7 @@
 // The functions of the add-on for requests that JavaScript serves: open, take, push, … of PythonAddon.pumps.
 #pragma once
 
-#include "python_addon/node_api.h"
+#include <napi.h>
 
 #include <functional>
 #include <memory>

@@ -1,8 +1,5 @@
 #include "python_addon/values.h"
 
-#include <cstdlib>
-#include <cstring>
-
 namespace nwsgi::python_addon {
 
 double to_number(const Napi::Value& value) {
@@ -11,42 +8,7 @@ double to_number(const Napi::Value& value) {
   return napi_get_value_double(value.Env(), value, &number) == napi_ok ? number : 0;
 }
 
-uint64_t to_handle(const Napi::Value& value) {
-  const double number = to_number(value);
-  return number > 0 && number <= 9007199254740991.0 ? static_cast<uint64_t>(number) : 0;
-}
-
-std::string to_latin1(const Napi::Value& value) {
-  if (value.IsEmpty()) return {};
-  size_t length = 0;
-  if (napi_get_value_string_latin1(value.Env(), value, nullptr, 0, &length) != napi_ok) return {};
-  std::string text(length + 1, '\0');
-  napi_get_value_string_latin1(value.Env(), value, text.data(), text.size(), &length);
-  text.resize(length);
-  return text;
-}
-
-std::string to_utf8(const Napi::Value& value) {
-  if (value.IsEmpty()) return {};
-  size_t length = 0;
-  if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &length) != napi_ok) return {};
-  std::string text(length + 1, '\0');
-  napi_get_value_string_utf8(value.Env(), value, text.data(), text.size(), &length);
-  text.resize(length);
-  return text;
-}
-
 namespace {
-
-exchange::Chunk copy_of(const char* bytes, size_t size) {
-  exchange::Chunk chunk;
-  if (size == 0) return chunk;
-  chunk.data = static_cast<char*>(std::malloc(size));
-  if (chunk.data == nullptr) return chunk;
-  std::memcpy(chunk.data, bytes, size);
-  chunk.size = size;
-  return chunk;
-}
 
 bool flag(const Napi::Object& object, const char* name) {
   bool value = false;
@@ -64,16 +26,6 @@ std::vector<std::string> texts(const Napi::Object& object, const char* name) {
 }
 
 }  // namespace
-
-exchange::Chunk to_chunk(const Napi::Value& value) {
-  if (value.IsString()) {
-    const std::string text = to_utf8(value);
-    return copy_of(text.data(), text.size());
-  }
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) return {};
-  const auto bytes = value.As<Napi::Uint8Array>();
-  return copy_of(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
-}
 
 python::HostOptions to_host_options(const Napi::Object& object) {
   python::HostOptions options;

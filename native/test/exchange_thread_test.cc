@@ -30,6 +30,17 @@ std::thread soon(Server server) {
   });
 }
 
+// What a read of at most so many bytes gives: the bytes, or the message of an error.
+BodyRead wait_body(Exchange& exchange, size_t most) {
+  BodyRead read{ReadStatus::kPending, std::string(most, '\0')};
+  size_t got = 0;
+  std::string error;
+  read.status = exchange.wait_body_on_thread(read.bytes.data(), most, &got, &error);
+  read.bytes.resize(got);
+  if (read.status == ReadStatus::kError) read.bytes = error;
+  return read;
+}
+
 struct Side final : ThreadSide {
   std::vector<std::pair<Exchange*, AbortReason>> told;
   void on_abort(Exchange* exchange, AbortReason reason) noexcept override { told.emplace_back(exchange, reason); }
@@ -62,14 +73,14 @@ struct Threaded {
 TEST_CASE("a thread waits for body bytes, and takes what is there without waiting") {
   Threaded t;
   std::thread server = soon([&] { push(*t.exchange, "hello"); });
-  BodyRead read = t.exchange->wait_body_on_thread(4);
+  BodyRead read = wait_body(*t.exchange, 4);
   CHECK(read.status == ReadStatus::kData);
   CHECK(read.bytes == "hell");
   server.join();
-  CHECK(t.exchange->wait_body_on_thread(100).bytes == "o");
+  CHECK(wait_body(*t.exchange, 100).bytes == "o");
   t.exchange->end_body_on_server();
-  CHECK(t.exchange->wait_body_on_thread(100).status == ReadStatus::kEnd);
-  CHECK(t.exchange->wait_body_on_thread(100).status == ReadStatus::kEnd);
+  CHECK(wait_body(*t.exchange, 100).status == ReadStatus::kEnd);
+  CHECK(wait_body(*t.exchange, 100).status == ReadStatus::kEnd);
 }
 
 TEST_CASE("a thread that waits for a body asks the server for it") {
@@ -80,7 +91,7 @@ TEST_CASE("a thread that waits for a body asks the server for it") {
     CHECK(work.body_wanted);
     t.exchange->end_body_on_server();
   });
-  CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kEnd);
+  CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kEnd);
   server.join();
 }
 
@@ -88,13 +99,13 @@ TEST_CASE("the end of a body, its failure and the end of the request wake a thre
   SUBCASE("end") {
     Threaded t;
     std::thread server = soon([&] { t.exchange->end_body_on_server(); });
-    CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kEnd);
+    CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kEnd);
     server.join();
   }
   SUBCASE("failure") {
     Threaded t;
     std::thread server = soon([&] { t.exchange->fail_body_on_server("too large"); });
-    const BodyRead read = t.exchange->wait_body_on_thread(10);
+    const BodyRead read = wait_body(*t.exchange, 10);
     CHECK(read.status == ReadStatus::kError);
     CHECK(read.bytes == "too large");
     server.join();
@@ -102,19 +113,19 @@ TEST_CASE("the end of a body, its failure and the end of the request wake a thre
   SUBCASE("the client is gone") {
     Threaded t;
     std::thread server = soon([&] { t.exchange->abort_on_server(AbortReason::kClientGone); });
-    CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kError);
+    CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kError);
     server.join();
   }
   SUBCASE("the server has finished") {
     Threaded t;
     std::thread server = soon([&] { t.exchange->finish_on_server(); });
-    CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kError);
+    CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kError);
     server.join();
   }
   SUBCASE("somebody fails the request") {
     Threaded t;
     std::thread other = soon([&] { t.exchange->fail({503, "NWSGI3003", "stopping", false, 0}); });
-    CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kError);
+    CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kError);
     other.join();
   }
 }
@@ -123,8 +134,8 @@ TEST_CASE("what has arrived can be read although the request is over") {
   Threaded t;
   push(*t.exchange, "rest");
   t.exchange->abort_on_server(AbortReason::kClientGone);
-  CHECK(t.exchange->wait_body_on_thread(10).bytes == "rest");
-  CHECK(t.exchange->wait_body_on_thread(10).status == ReadStatus::kError);
+  CHECK(wait_body(*t.exchange, 10).bytes == "rest");
+  CHECK(wait_body(*t.exchange, 10).status == ReadStatus::kError);
 }
 
 TEST_CASE("a thread waits until the client has taken enough of a slow response") {

@@ -160,8 +160,6 @@ export interface PythonAddon {
   inFlight(): number;
   /** Milliseconds since when no thread has got the interpreter's lock; 0 when nobody waits for it. */
   stalled(): number;
-  /** Threads that do not come back. */
-  stuck(): number;
   /** The process ends: blocks at most so long. False when Python has not ended then. */
   stop(reason: string, milliseconds: number): boolean;
 }
