@@ -139,7 +139,10 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
 }
 
 ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool mind_half_close) {
-  const Found found = poll(longest, kHangUp | (for_body ? kRead : 0u) | (mind_half_close ? kHalfClose : 0u));
+  return event(poll(longest, kHangUp | (for_body ? kRead : 0u) | (mind_half_close ? kHalfClose : 0u)));
+}
+
+ClientWatch::Event ClientWatch::event(const Found& found) const {
   if (r_->connection->aborted) return Event::kGone;
   if (found.work) return Event::kWork;
   if ((found.client & kRead) != 0) return Event::kReadable;

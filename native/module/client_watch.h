@@ -40,6 +40,9 @@ class ClientWatch {
   // The same for both directions at once. kHangUp: both sides have closed (stays true for ever).
   Found poll(std::chrono::milliseconds longest, unsigned interests);
 
+  // What wait() makes of it.
+  Event event(const Found& found) const;
+
   // Before there is a leg to wait for: what stands in its place from now on.
   void await_instead(const exchange::ServerLeg::Awaited& awaited) { instead_ = awaited; }
   void await_leg() { instead_.reset(); }

@@ -9,7 +9,6 @@
 #include <iterator>
 
 #include "module/log.h"
-#include "module/tunnel.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -47,37 +46,75 @@ Conversation::Conversation(request_rec* r, const RequestPlan& plan, Carrier* car
 Conversation::~Conversation() { leg_->finish_on_server(); }
 
 int Conversation::run() {
-  body_.prefetch();
-  if (body_.answered_by_filter()) return AP_FILTER_ERROR;
-  if (!carrier_->submit(this)) return give_up(given_up_);
-  start_clock();
-  bool starved = false;
+  if (begin()) return result_;
   for (;;) {
-    Work work = next_work(starved);
-    if (given_up_ != 0) return give_up(given_up_);
-    const auto upgrade = std::find_if(work.output.begin(), work.output.end(), [](const OutputItem& item) {
-      return item.kind == OutputItem::Kind::kUpgrade;
-    });
-    if (upgrade != work.output.end()) return become_tunnel(&work.output, upgrade - work.output.begin());
-    if (!work.output.empty() || work.end == End::kComplete) {
-      const ResponseWriter::Outcome outcome = writer_.write(&work.output, work.end);
-      if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
-      if (writer_.ended()) return OK;
-    }
-    if (work.end != End::kOpen) {
-      if (recovers(work.end)) continue;
-      return given_up_ != 0 ? give_up(given_up_) : conclude(work.end);
-    }
-    starved = false;
-    if (work.body_wanted) {
-      starved = body_.pump() == RequestBody::Progress::kStarved;
-      if (body_.answered_by_filter()) {
-        leg_->abort_on_server(AbortReason::kClientGone);
-        return AP_FILTER_ERROR;
+    if (!starved_ && !watching_ && !tunnel_) {
+      Work work = leg_->wait_on_server(wait_until(kShortWait));
+      if (work.any()) {
+        if (take(&work)) return result_;
+        continue;
       }
+      watching_ = true;
     }
-    if (!starved) starved_since_ = {};
+    client_.attach(leg_);
+    if (step()) return result_;
+    note(client_.poll(patience(), interests()));
   }
+}
+
+bool Conversation::over(int result) {
+  result_ = result;
+  return true;
+}
+
+bool Conversation::begin() {
+  body_.prefetch();
+  if (body_.answered_by_filter()) return over(AP_FILTER_ERROR);
+  if (!carrier_->submit(this)) return over(give_up(given_up_));
+  start_clock();
+  return false;
+}
+
+bool Conversation::step() {
+  for (;;) {
+    if (given_up_ != 0) return over(give_up(given_up_));
+    if (tunnel_) return !tunnel_->step() && over(OK);
+    Work work = leg_->poll_on_server();
+    if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved_)) {
+      if (take(&work)) return true;
+      continue;
+    }
+    if (!starved_) starved_since_ = {};
+    if (!limits_hold()) continue;
+    stepped_at_ = Clock::now();
+    return false;
+  }
+}
+
+// One batch of the application's news.
+bool Conversation::take(Work* work) {
+  const auto upgrade = std::find_if(work->output.begin(), work->output.end(), [](const OutputItem& item) {
+    return item.kind == OutputItem::Kind::kUpgrade;
+  });
+  if (upgrade != work->output.end()) return become_tunnel(&work->output, upgrade - work->output.begin());
+  if (!work->output.empty() || work->end == End::kComplete) {
+    const ResponseWriter::Outcome outcome = writer_.write(&work->output, work->end);
+    if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
+    if (writer_.ended()) return over(OK);
+  }
+  if (work->end == End::kOpen) return take_body(work->body_wanted);
+  if (recovers(work->end)) return false;
+  return over(given_up_ != 0 ? give_up(given_up_) : conclude(work->end));
+}
+
+bool Conversation::take_body(bool wanted) {
+  starved_ = wanted && body_.pump() == RequestBody::Progress::kStarved;
+  if (wanted && body_.answered_by_filter()) {
+    leg_->abort_on_server(AbortReason::kClientGone);
+    return over(AP_FILTER_ERROR);
+  }
+  if (!starved_) starved_since_ = {};
+  return false;
 }
 
 // The application's time begins when it has got the request.
@@ -94,13 +131,13 @@ bool Conversation::recovers(End end) {
 }
 
 // From the output's item at `upgrade` on, the connection carries another protocol.
-int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t upgrade) {
+bool Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t upgrade) {
   std::vector<OutputItem> after(std::make_move_iterator(output->begin() + upgrade + 1),
                                 std::make_move_iterator(output->end()));
   const std::string head_text = std::move((*output)[static_cast<size_t>(upgrade)].text);
   output->erase(output->begin() + upgrade, output->end());
   const ResponseWriter::Outcome outcome = writer_.write(output, End::kOpen);
-  if (outcome != ResponseWriter::Outcome::kOk) return after_write(outcome);
+  if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
   // A body that was not read would be taken for bytes of the new protocol.
   while (!body_.finished() && body_.pump() == RequestBody::Progress::kMoved && leg_->body_room_on_server() != 0) {
   }
@@ -109,15 +146,14 @@ int Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t 
     log_request(r_, APLOG_INFO, 0, Code::kUpgradeRefused,
                 "the application agreed to another protocol, but this request cannot change to one: %s",
                 body_.finished() ? "it is of HTTP/1.0, or has no Upgrade header" : "it has a body that was not read");
-    return HTTP_BAD_REQUEST;
+    return over(HTTP_BAD_REQUEST);
   }
   exchange::ResponseHead head;
-  if (!writer_.parse(head_text, &head)) return after_write(ResponseWriter::Outcome::kBadHead);
-  Tunnel tunnel(r_, leg_);
-  tunnel.open(head);
-  tunnel.take(&after);
-  tunnel.run(&client_);
-  return OK;
+  if (!writer_.parse(head_text, &head)) return over(after_write(ResponseWriter::Outcome::kBadHead));
+  tunnel_ = std::make_unique<Tunnel>(r_, leg_);
+  tunnel_->open(head);
+  tunnel_->take(&after);
+  return false;
 }
 
 Clock::time_point Conversation::wait_until(milliseconds longest) const {
@@ -126,46 +162,36 @@ Clock::time_point Conversation::wait_until(milliseconds longest) const {
   return std::min(until, head_deadline_);
 }
 
-Work Conversation::next_work(bool starved) {
-  if (!starved && !watching_) {
-    Work work = leg_->wait_on_server(wait_until(kShortWait));
-    if (work.any()) return work;
-    watching_ = true;
-  }
-  return watch(starved);
+milliseconds Conversation::patience() const {
+  if (tunnel_) return tunnel_->patience();
+  const Clock::time_point now = Clock::now();
+  const milliseconds slice = mind_half_close_from_ > now ? kHalfCloseSlice : kSlice;
+  return std::chrono::ceil<milliseconds>(wait_until(slice) - now);
 }
 
-// Waits for the application, the client and the clock, until one of them asks for something.
-Work Conversation::watch(bool starved) {
-  client_.attach(leg_);
-  for (;;) {
-    Work work = leg_->poll_on_server();
-    if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved)) return work;
-    if (!limits_hold(starved)) return Work{};
-    const Clock::time_point before = Clock::now();
-    const milliseconds slice = mind_half_close_from_ > before ? kHalfCloseSlice : kSlice;
-    const auto left = std::chrono::ceil<milliseconds>(wait_until(slice) - before);
-    const ClientWatch::Event event = client_.wait(left, starved, !starved && before >= mind_half_close_from_);
-    // A client that is slow to send must not use up the application's time.
-    if (starved && head_timeout_ != 0) head_deadline_ += Clock::now() - before;
-    switch (event) {
-      case ClientWatch::Event::kWork:
-        break;
-      case ClientWatch::Event::kNothing:
-        if (!starved) break;
-        [[fallthrough]];  // mod_reqtimeout enforces its rates on reads
-      case ClientWatch::Event::kReadable:
-        return leg_->poll_on_server();
-      case ClientWatch::Event::kHalfClosed:
-        if (!still_listening()) {
-          client_left();
-          return Work{};
-        }
-        break;
-      case ClientWatch::Event::kGone:
-        client_left();
-        return Work{};
-    }
+unsigned Conversation::interests() const {
+  if (tunnel_) return tunnel_->interests();
+  const bool mind_half_close = !starved_ && Clock::now() >= mind_half_close_from_;
+  return ClientWatch::kHangUp | (starved_ ? ClientWatch::kRead : 0u) | (mind_half_close ? ClientWatch::kHalfClose : 0u);
+}
+
+void Conversation::note(const ClientWatch::Found& found) {
+  if (tunnel_) return tunnel_->note(found);
+  // A client that is slow to send must not use up the application's time.
+  if (starved_ && head_timeout_ != 0) head_deadline_ += Clock::now() - stepped_at_;
+  switch (client_.event(found)) {
+    case ClientWatch::Event::kWork:
+      break;
+    case ClientWatch::Event::kNothing:  // mod_reqtimeout enforces its rates on reads
+    case ClientWatch::Event::kReadable:
+      starved_ = false;
+      break;
+    case ClientWatch::Event::kHalfClosed:
+      if (!still_listening()) client_left();
+      break;
+    case ClientWatch::Event::kGone:
+      client_left();
+      break;
   }
 }
 
@@ -213,9 +239,9 @@ bool Conversation::still_listening() {
   return true;
 }
 
-bool Conversation::limits_hold(bool starved) {
+bool Conversation::limits_hold() {
   const Clock::time_point now = Clock::now();
-  if (starved) {
+  if (starved_) {
     if (starved_since_ == Clock::time_point{}) starved_since_ = now;
     if (now - starved_since_ > microseconds(client_.timeout())) {
       body_.time_out();

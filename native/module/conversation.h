@@ -1,14 +1,23 @@
-// One request from hand-over to answer, on the thread that serves the client: carries the body to the application and
-// the response to the client, and notices when either side gives up.
+// One request from hand-over to answer: carries the body to the application and the response to the client, and notices
+// when either side gives up.
+//
+// A state machine: begin() and step() do what can be done now, interests() and patience() say what to wait for until the
+// next step, note() takes what was found. Who waits, and where, is the runner's business; run() is the one that waits on
+// the thread that serves the client.
+// Threads: one at a time. The carrier may wait in begin(), and in step() when a worker process was lost; output blocks
+// while the client does not read.
 #pragma once
 
 #include <httpd.h>
+
+#include <memory>
 
 #include "module/carrier.h"
 #include "module/client_watch.h"
 #include "module/request_body.h"
 #include "module/request_record.h"
 #include "module/response_writer.h"
+#include "module/tunnel.h"
 
 namespace nwsgi::httpd_side {
 
@@ -24,14 +33,27 @@ class Conversation final : private Waiting {
   // Submits the request and stays with it until it is over. Returns what the handler returns.
   int run();
 
+  // All that returns bool: true once the request is over, with result() for the handler to return.
+  // Submits the request.
+  bool begin();
+  // Does all that can be done now.
+  bool step();
+  int result() const { return result_; }
+  // What of the client to watch besides the application's news (see ClientWatch), and for how long at most.
+  unsigned interests() const;
+  std::chrono::milliseconds patience() const;
+  // What the watch found.
+  void note(const ClientWatch::Found& found);
+
  private:
+  bool over(int result);
+  bool take(exchange::Work* work);
+  bool take_body(bool wanted);
   Result wait(int fd, short events, exchange::Clock::time_point until) override;
-  exchange::Work next_work(bool starved);
-  exchange::Work watch(bool starved);
-  bool limits_hold(bool starved);
+  bool limits_hold();
   bool still_listening();
   void client_left();
-  int become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
+  bool become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
   void start_clock();
   bool recovers(exchange::End end);
   int conclude(exchange::End end);
@@ -53,8 +75,12 @@ class Conversation final : private Waiting {
   exchange::Clock::time_point mind_half_close_from_{};
   exchange::Clock::time_point gone_at_{};  // a client that half-closed counts as gone from here on
   bool read_failed_ = false;               // … and the application was told by a read
+  exchange::Clock::time_point stepped_at_{};
+  bool starved_ = false;    // the application wants more of the body than the client has sent
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up
+  int result_ = OK;
+  std::unique_ptr<Tunnel> tunnel_;  // set: the connection carries another protocol
 };
 
 }  // namespace nwsgi::httpd_side

@@ -104,11 +104,6 @@ void Tunnel::take(std::vector<OutputItem>* output) {
   output->clear();
 }
 
-void Tunnel::run(ClientWatch* watch) {
-  watch->attach(leg_);
-  while (step()) note(watch->poll(patience(), interests()));
-}
-
 bool Tunnel::step() {
   exchange::Work work = leg_->poll_on_server();
   take(&work.output);

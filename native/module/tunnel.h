@@ -3,8 +3,7 @@
 // off.
 //
 // All of it runs on the thread that serves the request. step() never waits, except that a stream's output blocks while
-// its window is closed; run() waits between steps. Whoever waits in another way calls step() when exchange, socket or
-// clock say so.
+// its window is closed. Whoever waits between steps calls it again when exchange, socket or clock say so.
 // Memory: at most what the exchange allows for in each direction, and one portion in httpd's output filters.
 #pragma once
 
@@ -33,10 +32,8 @@ class Tunnel {
   void open(const exchange::ResponseHead& head);
   // Takes output of the application that came together with the request for the tunnel.
   void take(std::vector<exchange::OutputItem>* output);
-  // Carries bytes until the tunnel is over. The connection is closed by httpd when the handler has returned.
-  void run(ClientWatch* watch);
-
-  // Moves all that can be moved now. False when the tunnel is over.
+  // Moves all that can be moved now. False when the tunnel is over; httpd closes the connection when the handler has
+  // returned.
   bool step();
   // What to watch the client for until the next step, and for how long at most.
   unsigned interests() const;
