@@ -140,6 +140,7 @@ void Exchange::set_wake_fd_on_server(int fd) {
 void Exchange::set_sink_on_server(Sink* sink) {
   std::lock_guard lock(mutex_);
   sink_ = sink;
+  if (sink_ != nullptr && has_work_locked()) sink_->on_news(this);
 }
 
 void Exchange::output_written_on_server(size_t bytes) {
@@ -407,10 +408,10 @@ void Exchange::notify(std::unique_lock<std::mutex> lock) {
     // An eventfd only fails to take a 1 when it is readable already.
     [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
   }
-  Sink* const sink = sink_;
+  // Under the lock, too: see Sink.
+  if (sink_ != nullptr) sink_->on_news(this);
   lock.unlock();
   if (waiting) work_ready_.notify_one();
-  if (sink != nullptr) sink->on_news(this);
 }
 
 // Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.

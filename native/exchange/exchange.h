@@ -49,7 +49,9 @@ struct BodyRead {
 class Exchange;
 
 // Told of news for the serving side instead of a waiting thread: for a server that lives on the loop's own thread (a daemon
-// process). Called without a lock, by whatever thread brought the news.
+// process), or whose requests hold no thread while they wait (parking). Called by whatever thread brought the news, with the
+// exchange's lock held: once another sink is set, or none, the former one is called no more and may go. It must not call the
+// exchange.
 class Sink {
  public:
   virtual void on_news(Exchange* exchange) noexcept = 0;
@@ -93,8 +95,8 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void abort_on_server(AbortReason reason) override;
   void finish_on_server() override;
   const Failure& failure_on_server() const override { return failure_; }
-  // Before the exchange is submitted; not combined with waiting. Null: nobody is told any more.
-  void set_sink_on_server(Sink* sink);
+  // Not combined with waiting. Null: nobody is told any more. News that are there already are told at once.
+  void set_sink_on_server(Sink* sink) override;
 
   // ---- loop ----
   enum class Accept : uint8_t { kOk, kOver };

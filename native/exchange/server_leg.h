@@ -11,6 +11,8 @@
 
 namespace nwsgi::exchange {
 
+class Sink;
+
 class ServerLeg {
  public:
   // A body was announced (Content-Length > 0, or chunked).
@@ -42,6 +44,8 @@ class ServerLeg {
     short events = 0;
   };
   virtual bool awaits_on_server(Awaited*) { return false; }
+  // From now on news are told to the sink (see exchange.h); legs behind a descriptor of their own have no use for it.
+  virtual void set_sink_on_server(Sink*) {}
   // The server handed `bytes` of output to the client (or dropped them); the application may go on writing.
   virtual void output_written_on_server(size_t bytes) = 0;
   // Nobody waits for the rest of the response any more; the application is told.

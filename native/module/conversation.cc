@@ -28,8 +28,10 @@ constexpr milliseconds kShortWait{50};
 constexpr milliseconds kHalfCloseGrace{1000};
 constexpr milliseconds kUnreadHalfCloseGrace{10000};
 constexpr milliseconds kHalfCloseSlice{250};
-// How often the limits are looked at while nothing happens. mod_reqtimeout checks its rates when it is read from.
+// How often the limits are looked at while nothing happens: mod_reqtimeout checks its rates when it is read from, and a
+// process group's leg looks for the end of the child's patience. Otherwise whatever ends the wait announces itself.
 constexpr milliseconds kSlice{1000};
+constexpr milliseconds kLongSlice{60000};
 
 }  // namespace
 
@@ -45,8 +47,9 @@ Conversation::Conversation(request_rec* r, const RequestPlan& plan, Carrier* car
 
 Conversation::~Conversation() { leg_->finish_on_server(); }
 
-int Conversation::run() {
-  if (begin()) return result_;
+int Conversation::run() { return begin() ? result_ : wait_in_place(); }
+
+int Conversation::wait_in_place() {
   for (;;) {
     if (!starved_ && !watching_ && !tunnel_) {
       Work work = leg_->wait_on_server(wait_until(kShortWait));
@@ -72,6 +75,16 @@ bool Conversation::begin() {
   if (body_.answered_by_filter()) return over(AP_FILTER_ERROR);
   if (!carrier_->submit(this)) return over(give_up(given_up_));
   start_clock();
+  return false;
+}
+
+bool Conversation::look_for(Clock::duration longest) {
+  const Clock::time_point until = Clock::now() + longest;
+  while (!starved_ && !tunnel_) {
+    Work work = longest.count() > 0 ? leg_->wait_on_server(until) : leg_->poll_on_server();
+    if (!work.any()) return false;
+    if (take(&work)) return true;
+  }
   return false;
 }
 
@@ -165,7 +178,9 @@ Clock::time_point Conversation::wait_until(milliseconds longest) const {
 milliseconds Conversation::patience() const {
   if (tunnel_) return tunnel_->patience();
   const Clock::time_point now = Clock::now();
-  const milliseconds slice = mind_half_close_from_ > now ? kHalfCloseSlice : kSlice;
+  exchange::ServerLeg::Awaited own;
+  milliseconds slice = starved_ || leg_->awaits_on_server(&own) ? kSlice : kLongSlice;
+  if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
   return std::chrono::ceil<milliseconds>(wait_until(slice) - now);
 }
 
@@ -267,6 +282,12 @@ void Conversation::client_left() {
   r_->connection->aborted = 1;
   r_->connection->keepalive = AP_CONN_CLOSE;
   given_up_ = HTTP_REQUEST_TIME_OUT;  // never sent: only the log sees it
+}
+
+void Conversation::end_because_server_stops() {
+  leg_->abort_on_server(AbortReason::kServerStopping);
+  if (tunnel_ || writer_.head_taken()) r_->connection->aborted = 1;
+  given_up_ = HTTP_SERVICE_UNAVAILABLE;
 }
 
 int Conversation::give_up(int status) { return r_->connection->aborted || writer_.head_taken() ? OK : status; }

@@ -32,13 +32,19 @@ class Conversation final : private Waiting {
 
   // Submits the request and stays with it until it is over. Returns what the handler returns.
   int run();
+  // The same for one that was submitted.
+  int wait_in_place();
 
   // All that returns bool: true once the request is over, with result() for the handler to return.
   // Submits the request.
   bool begin();
+  // Waits for the application, and for nothing else, `longest` at most. After begin().
+  bool look_for(exchange::Clock::duration longest);
   // Does all that can be done now.
   bool step();
   int result() const { return result_; }
+  // The next step ends the request: nobody has the time to wait for it.
+  void end_because_server_stops();
   // What of the client to watch besides the application's news (see ClientWatch), and for how long at most.
   unsigned interests() const;
   std::chrono::milliseconds patience() const;

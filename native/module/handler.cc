@@ -5,8 +5,11 @@
 #include <http_protocol.h>
 #include <http_request.h>
 
+#include <chrono>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <new>
 
 #include "module/body_buffer.h"
 #include "module/config.h"
@@ -17,11 +20,15 @@
 #include "module/expansion.h"
 #include "module/lifecycle.h"
 #include "module/log.h"
+#include "module/parked_connection.h"
 #include "module/request_record.h"
 #include "module/stop_signals.h"
 
 namespace nwsgi::httpd_side {
 namespace {
+
+// How long a thread of the server waits for the application before it is given back.
+constexpr std::chrono::milliseconds kFirstWait{5};
 
 bool is_ours(const request_rec* r) {
   return r->handler != nullptr &&
@@ -132,6 +139,37 @@ int set_up_body(request_rec* r, const DirConfig* settings) {
 // A subrequest (mod_include) has no body of its own.
 bool has_body(const request_rec* r) { return r->main == nullptr && (r->read_chunked || r->remaining > 0); }
 
+class EmbeddedRequest final : public ServedRequest {
+ public:
+  EmbeddedRequest(request_rec* r, const RequestPlan& plan, exchange::ApplicationHost* host)
+      : carrier_(host, {plan.application_group, r->server},
+                 exchange::Exchange::create(build_record(r, plan, is_multiprocess()), has_body(r))),
+        conversation_(r, plan, &carrier_, plan.settings->request_timeout) {}
+  Conversation& conversation() override { return conversation_; }
+  exchange::ServerLeg& leg() override { return *carrier_.leg(); }
+
+ private:
+  EmbeddedCarrier carrier_;
+  Conversation conversation_;
+};
+
+struct EndsWithHandler {
+  void operator()(ServedRequest* served) const { served->~ServedRequest(); }
+};
+using OwnedRequest = std::unique_ptr<ServedRequest, EndsWithHandler>;  // memory of the request's pool
+
+// An answer that comes soon is sent by this thread. Whoever waits longer gives it back, where that is possible.
+int run_or_park(request_rec* r, OwnedRequest served) {
+  Conversation& conversation = served->conversation();
+  if (!ParkedConnection::possible(r)) return conversation.run();
+  const bool own_thread = ParkedConnection::owns(r->connection);
+  const std::chrono::milliseconds first_wait = own_thread ? std::chrono::milliseconds(0) : kFirstWait;
+  if (conversation.begin() || conversation.look_for(first_wait) || conversation.step()) return conversation.result();
+  if (!ParkedConnection::park(r, served.get())) return conversation.wait_in_place();
+  (void)served.release();
+  return SUSPENDED;
+}
+
 int serve_embedded(request_rec* r, const RequestPlan& plan) {
   exchange::Failure failure;
   exchange::ApplicationHost* host = application_host(&failure);
@@ -139,10 +177,7 @@ int serve_embedded(request_rec* r, const RequestPlan& plan) {
     log_failure(r, APLOG_ERR, failure);
     return failure.status;
   }
-  EmbeddedCarrier carrier(host, {plan.application_group, r->server},
-                          exchange::Exchange::create(build_record(r, plan, is_multiprocess()), has_body(r)));
-  Conversation conversation(r, plan, &carrier, plan.settings->request_timeout);
-  return conversation.run();
+  return run_or_park(r, OwnedRequest(new (apr_palloc(r->pool, sizeof(EmbeddedRequest))) EmbeddedRequest(r, plan, host)));
 }
 
 int serve_in_group(request_rec* r, const RequestPlan& plan, const DaemonGroup& group) {

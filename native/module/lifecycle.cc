@@ -17,6 +17,7 @@
 #include "module/daemon_config.h"
 #include "module/daemon_process.h"
 #include "module/log.h"
+#include "module/parking.h"
 #include "module/python_settings.h"
 #include "module/runtime_loader.h"
 #include "module/stop_signals.h"
@@ -81,6 +82,14 @@ apr_status_t stop_host(void*) noexcept try {
   return APR_SUCCESS;
 } catch (...) {
   child().leave_at_once = true;
+  return APR_SUCCESS;
+}
+
+// Before stop_host(): what is parked ends with its application still there.
+apr_status_t end_parking(void*) noexcept {
+  if (Parking* const parking = Parking::of_child(); parking != nullptr && !parking->shut_down()) {
+    child().leave_at_once = true;
+  }
   return APR_SUCCESS;
 }
 
@@ -208,6 +217,8 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   child().multiprocess = processes > 1;
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
+  start_parking(pool);
+  apr_pool_pre_cleanup_register(pool, nullptr, end_parking);
   start_storage(pool);
   start_daemon_child(pool);
   const StopDeferral deferral;
@@ -218,6 +229,9 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
 
 void stop_child(apr_pool_t*, int graceful) noexcept try {
   child().stopping = true;
+  if (Parking* const parking = Parking::of_child()) {
+    parking->stop(graceful != 0 ? Parking::Stop::kGraceful : Parking::Stop::kNow);
+  }
   ApplicationHost* host = child().host.load(std::memory_order_acquire);
   if (host == nullptr && daemon_groups()->nelts == 0) return;
   if (host != nullptr) host->begin_stop(graceful != 0);

@@ -14,6 +14,7 @@
 #include "module/loading.h"
 #include "module/log.h"
 #include "module/mounts.h"
+#include "module/parked_connection.h"
 #include "module/python_directives.h"
 #include "module/storage.h"
 #include "module/trailer_filter.h"
@@ -38,6 +39,7 @@ void register_hooks(apr_pool_t* pool) {
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
   ap_hook_child_stopping(stop_child, nullptr, nullptr, APR_HOOK_MIDDLE);
 #endif
+  ap_hook_suspend_connection(ParkedConnection::note_suspension, nullptr, nullptr, APR_HOOK_REALLY_LAST);
   ap_hook_translate_name(translate_name, kBeforeMounts, kAfterMounts, APR_HOOK_MIDDLE);
   // After TRACE, OPTIONS * and proxied requests have been dealt with, before core walks the file system.
   ap_hook_map_to_storage(map_to_storage, nullptr, nullptr, APR_HOOK_LAST);

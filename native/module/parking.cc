@@ -1,0 +1,406 @@
+#include "module/parking.h"
+
+#include <ap_mpm.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace nwsgi::httpd_side {
+
+using exchange::Clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr size_t kFirstThreads = 2;
+// The pool gets a thread more when nobody has taken anything from its queue for that long.
+constexpr milliseconds kStandstill{10};
+// How long parked requests outlive the begin of a graceful stop. The same as for tunnels.
+constexpr seconds kStopTime{15};
+constexpr milliseconds kShutDownTime{2000};
+constexpr seconds kPoolRest{1};
+constexpr int kMostEvents = 256;
+// In epoll's data: the event is the leg's, not the client's. Objects are aligned.
+constexpr uintptr_t kLegMark = 1;
+
+Parking* service = nullptr;  // of this child; written before its first request
+
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+}  // namespace
+
+struct Parking::Impl {
+  Parking* parking = nullptr;
+  apr_pool_t* pool = nullptr;  // threads are made from it, with `mutex`
+  size_t most_threads = 0;
+  int epoll_fd = -1;
+  int wake_fd = -1;
+
+  std::mutex mutex;
+  std::condition_variable more;
+  std::condition_variable fewer;
+  std::deque<Parked*> queue;
+  uint64_t taken = 0;  // from the queue, ever
+  std::list<Parked*> all;
+  std::set<std::pair<Clock::time_point, Parked*>> timers;
+  std::vector<Parked*> retired;
+  std::deque<std::pair<Clock::time_point, apr_pool_t*>> pools;
+  Clock::time_point sleeps_until = Clock::time_point::max();  // the poller
+  Clock::time_point stop_deadline = Clock::time_point::max();
+  apr_thread_t* poller = nullptr;
+  std::vector<apr_thread_t*> threads;
+  size_t idle = 0;
+  bool ended = false;
+
+  void wake_poller() {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
+  }
+  bool start_locked();
+  bool add_thread_locked();
+  void set_timer(Parked* parked, Clock::time_point due);
+  void clear_timer_locked(Parked* parked);
+  void arm(Parked* parked, const Parked::Wants& wants);
+  void watch(int fd, int* watched, uint32_t events, uintptr_t data);
+  void unwatch(int* watched);
+  void retire(Parked* parked);
+  void run_one(Parked* parked, apr_thread_t* thread);
+  void work(apr_thread_t* thread);
+  void poll();
+  void look_at_clock(std::vector<Parked*>* retired_now, std::vector<apr_pool_t*>* rested);
+  milliseconds patience_locked();
+  static void* APR_THREAD_FUNC work_thread(apr_thread_t* thread, void* impl);
+  static void* APR_THREAD_FUNC poll_thread(apr_thread_t* thread, void* impl);
+  apr_thread_t* make_thread_locked(apr_thread_start_t main);
+};
+
+// ---- Parked ----
+
+void Parked::wake(uint32_t why) noexcept {
+  if (note(why)) service_->queue(this);
+}
+
+bool Parked::note(uint32_t why) noexcept {
+  why_.fetch_or(why, std::memory_order_acq_rel);
+  State state = state_.load(std::memory_order_acquire);
+  for (;;) {
+    switch (state) {
+      case State::kIdle:
+        if (state_.compare_exchange_weak(state, State::kQueued, std::memory_order_acq_rel)) return true;
+        break;
+      case State::kRunning:
+        if (state_.compare_exchange_weak(state, State::kAgain, std::memory_order_acq_rel)) return false;
+        break;
+      case State::kAgain:
+      case State::kQueued:
+      case State::kOver:
+        return false;
+    }
+  }
+}
+
+// ---- the pool ----
+
+void Parking::queue(Parked* parked) noexcept {
+  bool stands_still = false;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->queue.push_back(parked);
+    const Clock::time_point soon = Clock::now() + kStandstill;
+    stands_still = impl_->idle == 0 && impl_->sleeps_until > soon;
+    if (stands_still) impl_->sleeps_until = soon;
+  }
+  impl_->more.notify_one();
+  if (stands_still) impl_->wake_poller();  // it watches whether the queue moves
+}
+
+void Parking::Impl::work(apr_thread_t* thread) {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    ++idle;
+    more.wait(lock, [this] { return !queue.empty() || ended; });
+    --idle;
+    if (queue.empty()) return;
+    Parked* const parked = queue.front();
+    queue.pop_front();
+    ++taken;
+    lock.unlock();
+    parked->state_.store(Parked::State::kRunning, std::memory_order_release);
+    run_one(parked, thread);
+    lock.lock();
+  }
+}
+
+void Parking::Impl::run_one(Parked* parked, apr_thread_t* thread) {
+  for (;;) {
+    // The leg's descriptor may be closed, or somebody else's, as soon as the leg is touched.
+    unwatch(&parked->watched_leg_);
+    const uint32_t why = parked->why_.exchange(0, std::memory_order_acq_rel);
+    const uint32_t events = parked->client_events_.exchange(0, std::memory_order_acq_rel);
+    const Parked::Wants wants = parked->run(why, events, thread);
+    if (wants.over) return retire(parked);
+    arm(parked, wants);
+    // From here on somebody else may be in it.
+    auto running = Parked::State::kRunning;
+    if (parked->state_.compare_exchange_strong(running, Parked::State::kIdle, std::memory_order_acq_rel)) return;
+    parked->state_.store(Parked::State::kRunning, std::memory_order_release);
+  }
+}
+
+void Parking::Impl::arm(Parked* parked, const Parked::Wants& wants) {
+  const auto data = reinterpret_cast<uintptr_t>(parked);
+  if (wants.client_fd >= 0) watch(wants.client_fd, &parked->watched_client_, wants.client_events, data);
+  if (wants.leg_fd >= 0) watch(wants.leg_fd, &parked->watched_leg_, wants.leg_events, data | kLegMark);
+  set_timer(parked, wants.until);
+}
+
+void Parking::Impl::watch(int fd, int* watched, uint32_t events, uintptr_t data) {
+  epoll_event event{};
+  event.events = events | EPOLLONESHOT;
+  event.data.u64 = data;
+  const int operation = *watched == fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  *watched = fd;
+  if (::epoll_ctl(epoll_fd, operation, fd, &event) == 0) return;
+  // Nothing would ever wake it.
+  *watched = -1;
+  reinterpret_cast<Parked*>(data & ~kLegMark)->wake((data & kLegMark) != 0 ? Parked::kLeg : Parked::kClient);
+}
+
+void Parking::Impl::unwatch(int* watched) {
+  if (*watched >= 0) ::epoll_ctl(epoll_fd, EPOLL_CTL_DEL, std::exchange(*watched, -1), nullptr);
+}
+
+void Parking::Impl::retire(Parked* parked) {
+  parked->state_.store(Parked::State::kOver, std::memory_order_release);
+  std::lock_guard lock(mutex);
+  clear_timer_locked(parked);
+  all.erase(parked->place_);
+  retired.push_back(parked);
+  parking->parked_.fetch_sub(1, std::memory_order_relaxed);
+  if (all.empty()) fewer.notify_all();
+  // It may wait for the poller's next round, but not for ever.
+  const Clock::time_point soon = Clock::now() + seconds(1);
+  if (sleeps_until > soon) {
+    sleeps_until = soon;
+    wake_poller();
+  }
+}
+
+// ---- the clock ----
+
+void Parking::Impl::set_timer(Parked* parked, Clock::time_point due) {
+  std::lock_guard lock(mutex);
+  if (parked->timed_ && parked->due_ == due) return;
+  clear_timer_locked(parked);
+  if (due == Clock::time_point::max()) return;
+  parked->timed_ = true;
+  parked->due_ = due;
+  timers.emplace(due, parked);
+  if (due < sleeps_until) {
+    sleeps_until = due;
+    wake_poller();
+  }
+}
+
+void Parking::Impl::clear_timer_locked(Parked* parked) {
+  if (std::exchange(parked->timed_, false)) timers.erase({parked->due_, parked});
+}
+
+milliseconds Parking::Impl::patience_locked() {
+  const Clock::time_point now = Clock::now();
+  Clock::time_point until = now + seconds(60);
+  if (!timers.empty()) until = std::min(until, timers.begin()->first);
+  if (!pools.empty()) until = std::min(until, pools.front().first);
+  if (!retired.empty()) until = std::min(until, now + seconds(1));
+  if (!queue.empty()) until = std::min(until, now + kStandstill);
+  sleeps_until = until;
+  return std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(0));
+}
+
+void Parking::Impl::look_at_clock(std::vector<Parked*>* retired_now, std::vector<apr_pool_t*>* rested) {
+  const Clock::time_point now = Clock::now();
+  retired_now->swap(retired);
+  while (!timers.empty() && timers.begin()->first <= now) {
+    Parked* const parked = timers.begin()->second;
+    clear_timer_locked(parked);
+    if (!parked->note(Parked::kTime)) continue;
+    queue.push_back(parked);
+    more.notify_one();
+  }
+  while (!pools.empty() && (ended || pools.front().first <= now)) {
+    rested->push_back(pools.front().second);
+    pools.pop_front();
+  }
+}
+
+// ---- the poller ----
+
+void Parking::Impl::poll() {
+  epoll_event events[kMostEvents];
+  std::vector<Parked*> retired_now;
+  std::vector<apr_pool_t*> rested;
+  uint64_t seen = 0;
+  for (;;) {
+    milliseconds patience;
+    {
+      std::lock_guard lock(mutex);
+      look_at_clock(&retired_now, &rested);
+      if (!queue.empty() && seen == taken && threads.size() < most_threads) add_thread_locked();
+      seen = taken;
+      if (ended && all.empty() && pools.empty() && retired.empty() && retired_now.empty()) return;
+      patience = patience_locked();
+    }
+    // No event that was fetched is left, and none comes for what is not watched any more.
+    for (Parked* parked : retired_now) delete parked;
+    retired_now.clear();
+    for (apr_pool_t* rest : rested) apr_pool_destroy(rest);
+    rested.clear();
+    const int count = ::epoll_wait(epoll_fd, events, kMostEvents, static_cast<int>(patience.count()));
+    for (int i = 0; i < count; ++i) {
+      const auto data = static_cast<uintptr_t>(events[i].data.u64);
+      if (data == 0) {
+        uint64_t drained;
+        [[maybe_unused]] const ssize_t size = ::read(wake_fd, &drained, sizeof drained);
+        continue;
+      }
+      auto* const parked = reinterpret_cast<Parked*>(data & ~kLegMark);
+      const bool leg = (data & kLegMark) != 0;
+      if (!leg) parked->client_events_.fetch_or(events[i].events, std::memory_order_acq_rel);
+      parked->wake(leg ? Parked::kLeg : Parked::kClient);
+    }
+  }
+}
+
+// ---- threads ----
+
+void* APR_THREAD_FUNC Parking::Impl::work_thread(apr_thread_t* thread, void* impl) {
+  block_signals();
+  static_cast<Impl*>(impl)->work(thread);
+  return nullptr;
+}
+
+void* APR_THREAD_FUNC Parking::Impl::poll_thread(apr_thread_t*, void* impl) {
+  block_signals();
+  static_cast<Impl*>(impl)->poll();
+  return nullptr;
+}
+
+apr_thread_t* Parking::Impl::make_thread_locked(apr_thread_start_t main) {
+  apr_thread_t* thread = nullptr;
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 122)
+  return ap_thread_create(&thread, nullptr, main, this, pool) == APR_SUCCESS ? thread : nullptr;
+#else
+  return apr_thread_create(&thread, nullptr, main, this, pool) == APR_SUCCESS ? thread : nullptr;
+#endif
+}
+
+bool Parking::Impl::add_thread_locked() {
+  apr_thread_t* const thread = make_thread_locked(work_thread);
+  if (thread != nullptr) threads.push_back(thread);
+  return thread != nullptr;
+}
+
+bool Parking::Impl::start_locked() {
+  if (ended) return false;
+  if (poller == nullptr) {
+    if (epoll_fd < 0) epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
+    if (wake_fd < 0) wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = 0;
+    if (epoll_fd < 0 || wake_fd < 0) return false;
+    if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &event) != 0 && errno != EEXIST) return false;
+    poller = make_thread_locked(poll_thread);
+    if (poller == nullptr) return false;
+  }
+  while (threads.size() < kFirstThreads && add_thread_locked()) {
+  }
+  return !threads.empty();
+}
+
+// ---- Parking ----
+
+Parking* Parking::of_child() { return service; }
+
+Clock::time_point Parking::stop_deadline() {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->stop_deadline;
+}
+
+bool Parking::add(Parked* parked) {
+  std::lock_guard lock(impl_->mutex);
+  if (stop_.load(std::memory_order_relaxed) != Stop::kNo || !impl_->start_locked()) return false;
+  parked->place_ = impl_->all.insert(impl_->all.end(), parked);
+  parked_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void Parking::arm(Parked* parked, const Parked::Wants& wants) { impl_->arm(parked, wants); }
+
+void Parking::release(Parked* parked) noexcept {
+  auto state = Parked::State::kRunning;
+  if (parked->state_.compare_exchange_strong(state, Parked::State::kIdle, std::memory_order_acq_rel)) return;
+  parked->state_.store(Parked::State::kQueued, std::memory_order_release);
+  queue(parked);
+}
+
+void Parking::stop(Stop how) noexcept {
+  std::lock_guard lock(impl_->mutex);
+  if (stop_.load(std::memory_order_relaxed) >= how) return;
+  impl_->stop_deadline = how == Stop::kNow ? Clock::now() : Clock::now() + kStopTime;
+  stop_.store(how, std::memory_order_release);
+  for (Parked* parked : impl_->all) {
+    if (parked->note(Parked::kStop)) impl_->queue.push_back(parked);
+  }
+  impl_->more.notify_all();
+}
+
+bool Parking::shut_down() noexcept {
+  stop(Stop::kNow);
+  {
+    std::unique_lock lock(impl_->mutex);
+    if (!impl_->fewer.wait_for(lock, kShutDownTime, [this] { return impl_->all.empty(); })) return false;
+    impl_->ended = true;
+    impl_->more.notify_all();
+    if (impl_->poller != nullptr) impl_->wake_poller();
+  }
+  apr_status_t status;
+  for (apr_thread_t* thread : impl_->threads) apr_thread_join(&status, thread);
+  if (impl_->poller != nullptr) apr_thread_join(&status, impl_->poller);
+  return true;
+}
+
+void Parking::destroy_later(apr_pool_t* pool) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->pools.emplace_back(Clock::now() + kPoolRest, pool);
+}
+
+void start_parking(apr_pool_t* child_pool) {
+  int async = 0;
+  int threads = 0;
+  if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &async) != APR_SUCCESS || async <= 0) return;
+  if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS) threads = 0;
+  // Never freed: threads that outlive the pool may still look.
+  auto* const impl = new Parking::Impl;
+  apr_pool_create(&impl->pool, child_pool);
+  impl->most_threads = std::max(static_cast<size_t>(std::max(threads, 0)), kFirstThreads);
+  service = impl->parking = new Parking(impl);
+}
+
+}  // namespace nwsgi::httpd_side
