@@ -18,7 +18,7 @@
 #include "module/parking.h"
 
 // The MPM waits for the client on behalf of other modules, too.
-#define NWSGI_ASYNC_WAITIO AP_MODULE_MAGIC_AT_LEAST(20120211, 139)
+#define NWSGI_ASYNC_WAITIO AP_MODULE_MAGIC_AT_LEAST(20120211, 135)
 
 namespace nwsgi::httpd_side {
 
