@@ -30,6 +30,9 @@ using exchange::ApplicationHost;
 
 // Node's threads hold nothing that a leaving child needs; httpd's parent kills a child that takes much longer.
 constexpr std::chrono::milliseconds kShutdownLimit{2500};
+// How long parked requests outlive the begin of a graceful stop (the same as tunnels), and the end of the parent's patience.
+constexpr std::chrono::seconds kParkedStopTime{15};
+constexpr std::chrono::seconds kLastWords{1};
 
 // State of this child. Set by start_child(); in the parent, and between configuration passes, it stays empty.
 struct Child {
@@ -142,6 +145,7 @@ void preload_all(server_rec* main_server) {
 void stop_now() noexcept try {
   ApplicationHost* host = child().host.load(std::memory_order_acquire);
   if (host != nullptr) host->begin_stop(false);
+  if (Parking* const parking = Parking::of_child()) parking->stop(Parking::Stop::kGraceful, kLastWords);
 } catch (...) {
 }
 
@@ -230,7 +234,8 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
 void stop_child(apr_pool_t*, int graceful) noexcept try {
   child().stopping = true;
   if (Parking* const parking = Parking::of_child()) {
-    parking->stop(graceful != 0 ? Parking::Stop::kGraceful : Parking::Stop::kNow);
+    if (graceful != 0) parking->stop(Parking::Stop::kGraceful, kParkedStopTime);
+    else parking->stop(Parking::Stop::kNow, {});
   }
   ApplicationHost* host = child().host.load(std::memory_order_acquire);
   if (host == nullptr && daemon_groups()->nelts == 0) return;

@@ -27,8 +27,6 @@ namespace {
 constexpr size_t kFirstThreads = 2;
 // The pool gets a thread more when nobody has taken anything from its queue for that long.
 constexpr milliseconds kStandstill{10};
-// How long parked requests outlive the begin of a graceful stop. The same as for tunnels.
-constexpr seconds kStopTime{15};
 constexpr milliseconds kShutDownTime{2000};
 constexpr seconds kPoolRest{1};
 constexpr int kMostEvents = 256;
@@ -229,6 +227,7 @@ milliseconds Parking::Impl::patience_locked() {
   if (!pools.empty()) until = std::min(until, pools.front().first);
   if (!retired.empty()) until = std::min(until, now + seconds(1));
   if (!queue.empty()) until = std::min(until, now + kStandstill);
+  if (ended) until = now;  // one round more, in which nothing is left to be freed
   sleeps_until = until;
   return std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(0));
 }
@@ -360,11 +359,10 @@ void Parking::release(Parked* parked) noexcept {
   queue(parked);
 }
 
-void Parking::stop(Stop how) noexcept {
+void Parking::stop(Stop how, Clock::duration patience) noexcept {
   std::lock_guard lock(impl_->mutex);
-  if (stop_.load(std::memory_order_relaxed) >= how) return;
-  impl_->stop_deadline = how == Stop::kNow ? Clock::now() : Clock::now() + kStopTime;
-  stop_.store(how, std::memory_order_release);
+  impl_->stop_deadline = std::min(impl_->stop_deadline, Clock::now() + patience);
+  stop_.store(std::max(how, stop_.load(std::memory_order_relaxed)), std::memory_order_release);
   for (Parked* parked : impl_->all) {
     if (parked->note(Parked::kStop)) impl_->queue.push_back(parked);
   }
@@ -372,7 +370,7 @@ void Parking::stop(Stop how) noexcept {
 }
 
 bool Parking::shut_down() noexcept {
-  stop(Stop::kNow);
+  stop(Stop::kNow, {});
   {
     std::unique_lock lock(impl_->mutex);
     if (!impl_->fewer.wait_for(lock, kShutDownTime, [this] { return impl_->all.empty(); })) return false;

@@ -88,7 +88,9 @@ class Parking {
   void arm(Parked* parked, const Parked::Wants& wants);
   void release(Parked* parked) noexcept;
 
-  void stop(Stop how) noexcept;
+  // Connections that are kept alive are closed at once; requests that are parked have `patience` left (the shortest that
+  // was ever given). kNow: connections are given up with what they have not sent.
+  void stop(Stop how, exchange::Clock::duration patience) noexcept;
   // Ends what is parked and the service's threads; the main thread of a child whose workers have ended.
   // False when something would not end: the process has to leave without a look back.
   bool shut_down() noexcept;
