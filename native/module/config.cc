@@ -63,6 +63,7 @@ void* create_dir_config(apr_pool_t* pool, char*) {
   config->development_errors = Flag::kUnset;
   config->map_head = HeadMapping::kUnset;
   config->request_timeout = -1;
+  config->park_after = kParkUnset;
   return config;
 }
 
@@ -83,6 +84,7 @@ void* merge_dir_config(apr_pool_t* pool, void* base_data, void* add_data) {
   merged->development_errors = either(add->development_errors, base->development_errors);
   merged->map_head = add->map_head != HeadMapping::kUnset ? add->map_head : base->map_head;
   merged->request_timeout = add->request_timeout >= 0 ? add->request_timeout : base->request_timeout;
+  merged->park_after = add->park_after != kParkUnset ? add->park_after : base->park_after;
   return merged;
 }
 

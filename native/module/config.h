@@ -22,6 +22,11 @@ enum class HeadMapping : signed char { kUnset = -1, kOff, kOn, kAuto };
 // Request bodies without a length: refused, passed on as they come, or read and measured first.
 enum class ChunkedBodies : signed char { kUnset = -1, kOff, kOn, kBuffered };
 
+// WSGIParkAfter, besides a time.
+inline constexpr apr_interval_time_t kParkUnset = -3;
+inline constexpr apr_interval_time_t kParkAuto = -2;
+inline constexpr apr_interval_time_t kParkNever = -1;
+
 // Options that a mount or a WSGIImportScript may carry; null and kUnset where not given.
 struct MountOptions {
   const char* process_group;
@@ -96,6 +101,7 @@ struct DirConfig {
   Flag development_errors;
   HeadMapping map_head;
   apr_interval_time_t request_timeout;  // -1: not set; 0: none
+  apr_interval_time_t park_after;       // or one of kPark…
 };
 
 // What the hooks of one request tell each other; in r->request_config.

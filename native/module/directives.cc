@@ -92,6 +92,16 @@ const char* set_request_timeout(cmd_parms* cmd, void* data, const char* value) {
   return nullptr;
 }
 
+const char* set_park_after(cmd_parms* cmd, void* data, const char* value) {
+  apr_interval_time_t* const setting = &static_cast<DirConfig*>(data)->park_after;
+  int64_t milliseconds;
+  if (strcasecmp(value, "Off") == 0) *setting = kParkNever;
+  else if (strcasecmp(value, "Auto") == 0) *setting = kParkAuto;
+  else if (parse_duration(value, &milliseconds)) *setting = milliseconds * 1000;
+  else return config_error(cmd, Code::kBadTimeout, "\"%s\" is none of Auto, Off, 0 or a duration such as 5ms", value);
+  return nullptr;
+}
+
 const char* add_node_option(cmd_parms* cmd, void*, const char* option) {
   if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) return error;
   if (const char* wrong = check_node_option(cmd->pool, option)) return config_error(cmd, Code::kBadNodeOption, "%s", wrong);
@@ -162,6 +172,8 @@ const command_rec kDirectives[] = {
      "Development shows errors in the browser, Production does not"},
     {"WSGIRequestTimeout", setter(set_request_timeout), nullptr, kServerAndDirectory, TAKE1,
      "how long an application may take to begin its answer"},
+    {"WSGIParkAfter", setter(set_park_after), nullptr, kServerAndDirectory, TAKE1,
+     "how long a thread of the server waits for an application before it is given back: a duration, 0, Off or Auto"},
     {"WSGINodeOptions", setter(add_node_option), nullptr, kServer, ITERATE, "options of the embedded Node"},
     {"WSGIPythonHome", setter(set_python_home), nullptr, kServer, TAKE1,
      "the folder of a Python virtual environment or installation"},

@@ -5,7 +5,6 @@
 #include <http_protocol.h>
 #include <http_request.h>
 
-#include <chrono>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "module/daemon_config.h"
 #include "module/daemon_dispatch.h"
 #include "module/expansion.h"
+#include "module/first_wait.h"
 #include "module/lifecycle.h"
 #include "module/log.h"
 #include "module/parked_connection.h"
@@ -26,9 +26,6 @@
 
 namespace nwsgi::httpd_side {
 namespace {
-
-// How long a thread of the server waits for the application before it is given back.
-constexpr std::chrono::milliseconds kFirstWait{5};
 
 bool is_ours(const request_rec* r) {
   return r->handler != nullptr &&
@@ -159,12 +156,14 @@ struct EndsWithHandler {
 using OwnedRequest = std::unique_ptr<ServedRequest, EndsWithHandler>;  // memory of the request's pool
 
 // An answer that comes soon is sent by this thread. Whoever waits longer gives it back, where that is possible.
-int run_or_park(request_rec* r, OwnedRequest served) {
+int run_or_park(request_rec* r, const RequestPlan& plan, OwnedRequest served) {
   Conversation& conversation = served->conversation();
-  if (!ParkedConnection::possible(r)) return conversation.run();
-  const bool own_thread = ParkedConnection::owns(r->connection);
-  const std::chrono::milliseconds first_wait = own_thread ? std::chrono::milliseconds(0) : kFirstWait;
-  if (conversation.begin() || conversation.look_for(first_wait) || conversation.step()) return conversation.result();
+  FirstWait first_wait(r, plan);
+  if (first_wait.for_ever() || !ParkedConnection::possible(r)) return conversation.run();
+  if (conversation.begin()) return conversation.result();
+  const bool over = conversation.look_for(first_wait.longest());
+  first_wait.note(over);
+  if (over || conversation.step()) return conversation.result();
   if (!ParkedConnection::park(r, served.get())) return conversation.wait_in_place();
   (void)served.release();
   return SUSPENDED;
@@ -177,7 +176,8 @@ int serve_embedded(request_rec* r, const RequestPlan& plan) {
     log_failure(r, APLOG_ERR, failure);
     return failure.status;
   }
-  return run_or_park(r, OwnedRequest(new (apr_palloc(r->pool, sizeof(EmbeddedRequest))) EmbeddedRequest(r, plan, host)));
+  void* const memory = apr_palloc(r->pool, sizeof(EmbeddedRequest));
+  return run_or_park(r, plan, OwnedRequest(new (memory) EmbeddedRequest(r, plan, host)));
 }
 
 int serve_in_group(request_rec* r, const RequestPlan& plan, const DaemonGroup& group) {

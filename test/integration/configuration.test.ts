@@ -57,6 +57,7 @@ describe('accepted configuration', () => {
       ...['On', 'off', 'AUTO'].map((value) => `WSGIMapHEADToGET ${value}`),
       ...['Development', 'production'].map((value) => `WSGIErrorPage ${value}`),
       ...['0', '30', '30s', '1.5', '500ms', '2m', '1h', 'off'].map((value) => `WSGIRequestTimeout ${value}`),
+      ...['Auto', 'off', '0', '5ms', '1.5'].map((value) => `WSGIParkAfter ${value}`),
       'WSGINodeOptions --max-old-space-size=256',
       'WSGINodeOptions --no-warnings --stack-trace-limit=20',
     );
@@ -68,6 +69,7 @@ describe('accepted configuration', () => {
     ...['WSGIProcessGroup %{GLOBAL}', 'WSGIApplicationGroup g', 'WSGICallableObject main', 'WSGIPassAuthorization On'],
     ...['WSGIScriptReloading Off', 'WSGIChunkedRequest Off', 'WSGIEnableSendfile On', 'WSGIMapHEADToGET On'],
     ...['WSGIErrorPage Development', 'WSGIRequestTimeout 10', 'WSGIApplicationType node', 'WSGIApplicationEnv A=1'],
+    'WSGIParkAfter 10ms',
   ];
 
   it.each([
@@ -160,6 +162,7 @@ describe('mistakes in the configuration', () => {
     ['WSGIRequestTimeout 1.', /NWSGI1113/],
     ['WSGIRequestTimeout 10parsecs', /NWSGI1113/],
     ['WSGIRequestTimeout 99999999999999999999', /NWSGI1113/],
+    ['WSGIParkAfter soon', /NWSGI1113.*"soon".*Auto, Off/],
     ['WSGINodeOptions max-old-space-size=64', /NWSGI1114.*'-'/],
     ['WSGINodeOptions --max-old-space-size 64', /NWSGI1114.*one word/],
     ['WSGINodeOptions --eval=1', /NWSGI1114.*--eval.*leave it out/],

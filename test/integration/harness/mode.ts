@@ -13,6 +13,12 @@ export const daemon = process.env.NWSGI_TEST_MODE === 'daemon';
 /** The process group in which applications run unless a test says otherwise: what `process-group=` takes. */
 export const processGroup = daemon ? 'nwsgi-test' : '%{GLOBAL}';
 
+/** With NWSGI_TEST_PARK_AFTER (such as "0") every server has this WSGIParkAfter, so that all tests run with parked requests. */
+export function parkingDirectives(): string[] {
+  const setting = process.env.NWSGI_TEST_PARK_AFTER;
+  return setting ? [`WSGIParkAfter ${setting}`] : [];
+}
+
 /**
  * Directives that make the workers of a server; none in embedded mode.
  * @param options further options of WSGIDaemonProcess

@@ -13,7 +13,7 @@ import { selfSignedCertificate } from './certificate.js';
 import { request, type HttpResponse, type RequestOptions } from './client.js';
 import { resolve, serverDirectives, type Mpm, type ServerOptions, type VirtualHost } from './configuration.js';
 import { Http2Client } from './http2-client.js';
-import { daemon, modeDirectives } from './mode.js';
+import { daemon, modeDirectives, parkingDirectives } from './mode.js';
 import { freePorts, isListening } from './ports.js';
 import { childProcesses, residentBytes, sessionProcesses, type ProcessInfo } from './processes.js';
 import { RawClient } from './raw-client.js';
@@ -307,7 +307,7 @@ export class HttpdServer {
       ...serverDirectives(this.root, this.logFile, this.modulePath, options),
       ...(identity ? [`User ${identity.user}`, `Group ${identity.user}`] : []),
       ...[...new Set(this.ports)].map((port) => `Listen 127.0.0.1:${port}`),
-      ...(options.nwsgi === false ? [] : modeDirectives(options.daemonOptions, directives)),
+      ...(options.nwsgi === false ? [] : [...parkingDirectives(), ...modeDirectives(options.daemonOptions, directives)]),
       ...directives,
       ...this.#hosts().flatMap((host, index) => this.#virtualHost(host, index)),
       '',
