@@ -92,6 +92,12 @@ bool Conversation::step() {
   for (;;) {
     if (given_up_ != 0) return over(give_up(given_up_));
     if (tunnel_) return !tunnel_->step() && over(OK);
+    if (writer_.held() && send_held()) return true;
+    if (writer_.held()) {
+      if (!limits_hold()) continue;
+      stepped_at_ = Clock::now();
+      return false;
+    }
     Work work = leg_->poll_on_server();
     if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved_)) {
       if (take(&work)) return true;
@@ -113,11 +119,21 @@ bool Conversation::take(Work* work) {
   if (!work->output.empty() || work->end == End::kComplete) {
     const ResponseWriter::Outcome outcome = writer_.write(&work->output, work->end);
     if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
+    if (writer_.held()) {
+      held_since_ = Clock::now();
+      return false;  // the next look at the leg tells of its end and of the body again
+    }
     if (writer_.ended()) return over(OK);
   }
   if (work->end == End::kOpen) return take_body(work->body_wanted);
   if (recovers(work->end)) return false;
   return over(given_up_ != 0 ? give_up(given_up_) : conclude(work->end));
+}
+
+bool Conversation::send_held() {
+  const ResponseWriter::Outcome outcome = writer_.resume();
+  if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
+  return !writer_.held() && writer_.ended() && over(OK);
 }
 
 bool Conversation::take_body(bool wanted) {
@@ -178,6 +194,7 @@ Clock::time_point Conversation::wait_until(milliseconds longest) const {
 milliseconds Conversation::patience() const {
   if (tunnel_) return tunnel_->patience();
   const Clock::time_point now = Clock::now();
+  if (writer_.held()) return std::chrono::ceil<milliseconds>(held_since_ + microseconds(client_.timeout()) - now);
   exchange::ServerLeg::Awaited own;
   milliseconds slice = starved_ || leg_->awaits_on_server(&own) ? kSlice : kLongSlice;
   if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
@@ -186,12 +203,14 @@ milliseconds Conversation::patience() const {
 
 unsigned Conversation::interests() const {
   if (tunnel_) return tunnel_->interests();
+  if (writer_.held()) return ClientWatch::kHangUp | ClientWatch::kWrite;
   const bool mind_half_close = !starved_ && Clock::now() >= mind_half_close_from_;
   return ClientWatch::kHangUp | (starved_ ? ClientWatch::kRead : 0u) | (mind_half_close ? ClientWatch::kHalfClose : 0u);
 }
 
 void Conversation::note(const ClientWatch::Found& found) {
   if (tunnel_) return tunnel_->note(found);
+  if ((found.client & ClientWatch::kWrite) != 0) held_since_ = Clock::now();
   // A client that is slow to send must not use up the application's time.
   if (starved_ && head_timeout_ != 0) head_deadline_ += Clock::now() - stepped_at_;
   switch (client_.event(found)) {
@@ -256,6 +275,11 @@ bool Conversation::still_listening() {
 
 bool Conversation::limits_hold() {
   const Clock::time_point now = Clock::now();
+  if (writer_.held()) {
+    if (now - held_since_ < microseconds(client_.timeout())) return true;
+    client_left();
+    return false;
+  }
   if (starved_) {
     if (starved_since_ == Clock::time_point{}) starved_since_ = now;
     if (now - starved_since_ > microseconds(client_.timeout())) {

@@ -5,7 +5,7 @@
 // next step, note() takes what was found. Who waits, and where, is the runner's business; run() is the one that waits on
 // the thread that serves the client.
 // Threads: one at a time. The carrier may wait in begin(), and in step() when a worker process was lost; output blocks
-// while the client does not read.
+// while the client does not read, unless do_not_block() was called.
 #pragma once
 
 #include <httpd.h>
@@ -35,6 +35,9 @@ class Conversation final : private Waiting {
   // The same for one that was submitted.
   int wait_in_place();
 
+  // The client's side is never waited for any more: what it does not take is held until it does.
+  void do_not_block() { writer_.do_not_block(); }
+
   // All that returns bool: true once the request is over, with result() for the handler to return.
   // Submits the request.
   bool begin();
@@ -55,6 +58,7 @@ class Conversation final : private Waiting {
   bool over(int result);
   bool take(exchange::Work* work);
   bool take_body(bool wanted);
+  bool send_held();
   Result wait(int fd, short events, exchange::Clock::time_point until) override;
   bool limits_hold();
   bool still_listening();
@@ -82,6 +86,7 @@ class Conversation final : private Waiting {
   exchange::Clock::time_point gone_at_{};  // a client that half-closed counts as gone from here on
   bool read_failed_ = false;               // … and the application was told by a read
   exchange::Clock::time_point stepped_at_{};
+  exchange::Clock::time_point held_since_{};  // the client took something last, of output that is held
   bool starved_ = false;    // the application wants more of the body than the client has sent
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up

@@ -155,16 +155,37 @@ struct EndsWithHandler {
 };
 using OwnedRequest = std::unique_ptr<ServedRequest, EndsWithHandler>;  // memory of the request's pool
 
+// On a connection that the module owns, its thread does not wait for the client either.
+class SoftOutput {
+ public:
+  explicit SoftOutput(const conn_rec* c) : c_(ParkedConnection::owns(c) ? c : nullptr) {
+    if (c_ != nullptr) ParkedConnection::flush_softly(c_, true);
+  }
+  ~SoftOutput() {
+    if (c_ != nullptr) ParkedConnection::flush_softly(c_, false);
+  }
+  SoftOutput(const SoftOutput&) = delete;
+  SoftOutput& operator=(const SoftOutput&) = delete;
+  bool on() const { return c_ != nullptr; }
+  void leave_on() { c_ = nullptr; }
+
+ private:
+  const conn_rec* c_;
+};
+
 // An answer that comes soon is sent by this thread. Whoever waits longer gives it back, where that is possible.
 int run_or_park(request_rec* r, const RequestPlan& plan, OwnedRequest served) {
   Conversation& conversation = served->conversation();
   FirstWait first_wait(r, plan);
   if (first_wait.for_ever() || !ParkedConnection::possible(r)) return conversation.run();
+  SoftOutput soft(r->connection);
+  if (soft.on()) conversation.do_not_block();
   if (conversation.begin()) return conversation.result();
   const bool over = conversation.look_for(first_wait.longest());
   first_wait.note(over);
   if (over || conversation.step()) return conversation.result();
   if (!ParkedConnection::park(r, served.get())) return conversation.wait_in_place();
+  soft.leave_on();
   (void)served.release();
   return SUSPENDED;
 }

@@ -16,6 +16,7 @@
 #include "module/mounts.h"
 #include "module/parked_connection.h"
 #include "module/python_directives.h"
+#include "module/soft_flush.h"
 #include "module/storage.h"
 #include "module/trailer_filter.h"
 
@@ -46,6 +47,7 @@ void register_hooks(apr_pool_t* pool) {
   ap_hook_type_checker(check_type, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_handler(handle_request, nullptr, nullptr, APR_HOOK_MIDDLE);
   register_trailer_filter();
+  register_soft_flush();
 }
 
 }  // namespace

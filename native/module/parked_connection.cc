@@ -21,6 +21,8 @@
 
 #include "module/config.h"
 #include "module/log.h"
+#include "module/pending_output.h"
+#include "module/soft_flush.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -45,13 +47,6 @@ int descriptor_of(conn_rec* c) {
   apr_socket_t* const socket = ap_get_conn_socket(c);
   apr_os_sock_t descriptor = -1;
   return socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS ? descriptor : -1;
-}
-
-// What is pending in httpd's filters, as far as the socket takes it. False when the connection failed.
-bool flush_pending(conn_rec* c) {
-  ap_filter_t* last = c->output_filters;
-  while (last->next != nullptr) last = last->next;
-  return last->frec->filter_func.out_func(last, nullptr) == APR_SUCCESS && !c->aborted;
 }
 
 uint32_t events_for(unsigned interests) {
@@ -87,6 +82,15 @@ ParkedConnection::~ParkedConnection() = default;
 
 bool ParkedConnection::owns(const conn_rec* c) { return of(c) != nullptr; }
 
+bool ParkedConnection::flushes_softly(const conn_rec* c) {
+  const ParkedConnection* const parked = of(c);
+  return parked != nullptr && parked->softly_;
+}
+
+void ParkedConnection::flush_softly(const conn_rec* c, bool softly) {
+  if (ParkedConnection* const parked = of(c)) parked->softly_ = softly;
+}
+
 // Only what ap_process_async_request() has called itself comes to rest when the handler returns: a subrequest's or an
 // internal redirect's caller goes on with it. Streams of HTTP/2 are mod_http2's.
 bool ParkedConnection::possible(const request_rec* r) {
@@ -110,6 +114,7 @@ bool ParkedConnection::park(request_rec* r, ServedRequest* served) {
   if (made->fd_ < 0 || !service->add(made.get())) return false;
   parked = made.release();
   ap_set_module_config(c->conn_config, &nwsgi_module, parked);
+  add_soft_flush(r);
   parked->attach(r, served);
   service->arm(parked, parked->request_wants());
   return true;
@@ -122,6 +127,8 @@ void ParkedConnection::attach(request_rec* r, ServedRequest* served) {
   // As the MPM does it: the first server of the address decides where the request's has no value of its own.
   keep_alive_timeout_ =
       r->server->keep_alive_timeout_set ? r->server->keep_alive_timeout : c_->base_server->keep_alive_timeout;
+  softly_ = true;
+  served->conversation().do_not_block();
   served->leg().set_sink_on_server(this);
 }
 
@@ -204,6 +211,7 @@ void ParkedConnection::step_request(uint32_t why, uint32_t client_events) {
 void ParkedConnection::end_request(int result) {
   std::exchange(served_, nullptr)->~ServedRequest();
   request_rec* const r = std::exchange(r_, nullptr);
+  softly_ = false;
   // An answer that was begun and taken back is no error of an error page.
   if (result != OK && result != DONE) r->status = HTTP_OK;
   ap_die(result, r);

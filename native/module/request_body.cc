@@ -8,6 +8,7 @@
 
 #include "module/error_catcher.h"
 #include "module/log.h"
+#include "module/pending_output.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -121,6 +122,8 @@ void RequestBody::send_continue() {
   r_->status = HTTP_CONTINUE;
   r_->status_line = nullptr;
   ap_send_interim_response(r_, 0);
+  // A parked connection's filters keep it (soft_flush.h).
+  if (r_->connection->data_in_output_filters) flush_pending(r_->connection);
   r_->status = status;
   r_->status_line = status_line;
   r_->expecting_100 = 0;

@@ -14,8 +14,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "module/log.h"
+#include "module/pending_output.h"
 #include "module/stop_signals.h"
 #include "module/trailer_filter.h"
 
@@ -123,6 +125,10 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
 }
 
 ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
+  if (!blocks_) {
+    held_weight_ += weight;
+    return pass_portions();
+  }
   apr_status_t status;
   {
     const StopWindow window;
@@ -130,6 +136,10 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
   }
   apr_brigade_cleanup(brigade_);
   if (weight != 0) leg_->output_written_on_server(weight);
+  return judge(status);
+}
+
+ResponseWriter::Outcome ResponseWriter::judge(apr_status_t status) {
   if (status == AP_FILTER_ERROR) return Outcome::kFilterError;
   // A client that leaves when it has everything has not left early.
   if (status == APR_SUCCESS && (ended_ || !r_->connection->aborted)) return Outcome::kOk;
@@ -137,6 +147,37 @@ ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {
   log_request(r_, APLOG_INFO, status, Code::kOutputFailed, "the response could not be sent on; it is given up");
   return Outcome::kClientGone;
 }
+
+// The last filter keeps a file as what it is, however large; filters of the content and TLS would read it all.
+bool ResponseWriter::reads_files() const {
+  return r_->output_filters->frec->ftype < AP_FTYPE_PROTOCOL || is_tls(r_->connection);
+}
+
+// The brigade leaves portion by portion, each one when the socket has taken the one before.
+ResponseWriter::Outcome ResponseWriter::pass_portions() {
+  conn_rec* const c = r_->connection;
+  if (rest_ == nullptr) rest_ = apr_brigade_create(r_->pool, c->bucket_alloc);
+  bool ok = !c->data_in_output_filters || flush_pending(c);
+  while (ok && !c->data_in_output_filters && !APR_BRIGADE_EMPTY(brigade_)) {
+    apr_bucket* const first = APR_BRIGADE_FIRST(brigade_);
+    apr_bucket* after = nullptr;
+    if (APR_BUCKET_IS_FILE(first) && !reads_files()) after = APR_BUCKET_NEXT(first);
+    else apr_brigade_partition(brigade_, kNonBlockingPortion, &after);
+    apr_brigade_split_ex(brigade_, after, rest_);
+    const apr_status_t status = ap_pass_brigade(r_->output_filters, brigade_);
+    apr_brigade_cleanup(brigade_);
+    std::swap(brigade_, rest_);
+    const Outcome outcome = judge(status);
+    if (outcome != Outcome::kOk) return outcome;
+    ok = flush_pending(c);
+  }
+  if (!ok && !(ended_ && APR_BRIGADE_EMPTY(brigade_))) return Outcome::kClientGone;
+  held_ = !APR_BRIGADE_EMPTY(brigade_) || (!ended_ && c->data_in_output_filters);
+  if (!held_ && held_weight_ != 0) leg_->output_written_on_server(std::exchange(held_weight_, 0));
+  return Outcome::kOk;
+}
+
+ResponseWriter::Outcome ResponseWriter::resume() { return pass_portions(); }
 
 bool ResponseWriter::parse(const std::string& packed, exchange::ResponseHead* head) {
   return head->parse(apr_pstrmemdup(r_->pool, packed.data(), packed.size()), packed.size());
@@ -218,6 +259,7 @@ void ResponseWriter::send_interim(std::string* packed) {
   // httpd takes any of them for what the client waits for, which only a 100 is.
   const bool still_expecting = r_->expecting_100 && head.status != HTTP_CONTINUE;
   ap_send_interim_response(r_, 1);
+  if (!blocks_) flush_pending(r_->connection);
   r_->expecting_100 = still_expecting;
   r_->status = final_status;
   r_->status_line = final_status_line;

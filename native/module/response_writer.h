@@ -27,6 +27,12 @@ class ResponseWriter {
   // Passes one batch on. `end`: what was known together with the last item. Blocks while the client does not read, as
   // long as httpd's Timeout allows.
   Outcome write(std::vector<exchange::OutputItem>* output, exchange::End end);
+  // From now on write() passes on what the client takes at once and holds the rest; resume() goes on with it when the
+  // socket takes more.
+  void do_not_block() { blocks_ = false; }
+  // Something of what was written is still to be sent: write nothing else meanwhile.
+  bool held() const { return held_; }
+  Outcome resume();
   // Ends an incomplete response so that the client cannot take it for a complete one.
   void break_off();
 
@@ -47,18 +53,25 @@ class ResponseWriter {
   void add_file(exchange::OutputItem* item);
   uint64_t clip(uint64_t size) const;
   Outcome pass(size_t weight);
+  Outcome pass_portions();
+  Outcome judge(apr_status_t status);
+  bool reads_files() const;
   bool delimited_by_close() const;
   void reset_connection();
 
   request_rec* const r_;
   exchange::ServerLeg* const leg_;
-  apr_bucket_brigade* const brigade_;
+  apr_bucket_brigade* brigade_;
+  apr_bucket_brigade* rest_ = nullptr;  // empty between calls
   const bool sendfile_;
   const bool for_error_;  // the request stands in for an error page (ErrorDocument)
   bool head_taken_ = false;
   bool ended_ = false;
   bool bad_file_ = false;
   bool has_trailers_ = false;
+  bool blocks_ = true;
+  bool held_ = false;
+  size_t held_weight_ = 0;  // to report when nothing is held any more
   bool body_allowed_ = true;
   int64_t declared_length_ = -1;  // the application's Content-Length
   uint64_t body_bytes_ = 0;       // bytes of the body handed to the filters

@@ -1,7 +1,6 @@
 #include "module/tunnel.h"
 
 #include <ap_mpm.h>
-#include <apr_optional.h>
 #include <apr_strings.h>
 #include <http_connection.h>
 #include <http_core.h>
@@ -13,10 +12,8 @@
 #include <utility>
 
 #include "module/log.h"
+#include "module/pending_output.h"
 #include "module/stop_signals.h"
-
-// Of mod_ssl; other TLS modules provide it, too.
-APR_DECLARE_OPTIONAL_FN(int, ssl_is_https, (conn_rec*));
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -29,8 +26,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Below the 64 KiB at which httpd's output filter begins to block (FlushMaxThreshold), with TLS's additions.
-constexpr apr_off_t kPortion = 48 * 1024;
 constexpr size_t kMostPerRead = 64 * 1024;
 constexpr int kReadsPerStep = 16;
 // How long a client may go on sending after the application has closed its side.
@@ -40,11 +35,6 @@ constexpr seconds kStopTime{15};
 // How often a stop of the server is looked for.
 constexpr milliseconds kSlice{5000};
 constexpr milliseconds kStopSlice{1000};
-
-bool is_tls(conn_rec* c) {
-  const auto ssl_is_https = APR_RETRIEVE_OPTIONAL_FN(ssl_is_https);
-  return ssl_is_https != nullptr && ssl_is_https(c) != 0;
-}
 
 bool server_stops() {
   int state = AP_MPMQ_RUNNING;
@@ -80,6 +70,7 @@ void Tunnel::open(const exchange::ResponseHead& head) {
     const StopWindow window;
     ap_send_interim_response(r_, 1);
   }
+  if (!is_stream_) send_pending();  // its failure is found by the next look
   // Time limits for requests, and a filter that waits for more before it encrypts, have no place in another protocol.
   ap_remove_output_filter_byhandle(c_->output_filters, "SSL/TLS Coalescing Filter");
   ap_remove_input_filter_byhandle(c_->input_filters, "reqtimeout");
@@ -127,10 +118,10 @@ bool Tunnel::step() {
 
 bool Tunnel::send() {
   if (!sending_) return true;
-  if (pending_ && std::exchange(writable_, false) && !flush_pending()) return client_left(0);
+  if (pending_ && std::exchange(writable_, false) && !send_pending()) return client_left(0);
   while (!pending_ && !APR_BRIGADE_EMPTY(outgoing_)) {
     apr_bucket* after = nullptr;
-    apr_brigade_partition(outgoing_, kPortion, &after);
+    apr_brigade_partition(outgoing_, kNonBlockingPortion, &after);
     apr_brigade_split_ex(outgoing_, after, rest_);
     apr_off_t size = 0;
     apr_brigade_length(outgoing_, 0, &size);
@@ -144,21 +135,19 @@ bool Tunnel::send() {
     std::swap(outgoing_, rest_);
     leg_->output_written_on_server(static_cast<size_t>(size));
     r_->bytes_sent += size;
-    if (status != APR_SUCCESS || c_->aborted || !flush_pending()) return client_left(status);
+    if (status != APR_SUCCESS || c_->aborted || !send_pending()) return client_left(status);
   }
   if (end_asked_ && !pending_) close_sending();
   return true;
 }
 
-// Lets the last filter write what it holds, as far as the socket takes it. False when the connection failed.
-bool Tunnel::flush_pending() {
-  ap_filter_t* last = c_->output_filters;
-  while (last->next != nullptr) last = last->next;
+// False when the connection failed.
+bool Tunnel::send_pending() {
   const bool was_pending = pending_;
-  const bool ok = last->frec->filter_func.out_func(last, nullptr) == APR_SUCCESS;
+  const bool ok = flush_pending(c_);
   pending_ = c_->data_in_output_filters != 0;
   if (pending_ && !was_pending) pending_since_ = Clock::now();
-  return ok && !c_->aborted;
+  return ok;
 }
 
 void Tunnel::close_sending() {

@@ -43,7 +43,7 @@ class Tunnel {
 
  private:
   bool send();
-  bool flush_pending();
+  bool send_pending();
   void close_sending();
   bool receive();
   bool push_input();
