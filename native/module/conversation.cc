@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <chrono>
@@ -195,10 +196,17 @@ milliseconds Conversation::patience() const {
   if (tunnel_) return tunnel_->patience();
   const Clock::time_point now = Clock::now();
   if (writer_.held()) return std::chrono::ceil<milliseconds>(held_since_ + microseconds(client_.timeout()) - now);
-  exchange::ServerLeg::Awaited own;
-  milliseconds slice = starved_ || leg_->awaits_on_server(&own) ? kSlice : kLongSlice;
+  milliseconds slice = starved_ || leg_has_limits() ? kSlice : kLongSlice;
   if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
   return std::chrono::ceil<milliseconds>(wait_until(slice) - now);
+}
+
+// A leg behind a socket minds how long its worker takes nothing, and whether the child's patience has ended; those of parked
+// requests are woken for the latter.
+bool Conversation::leg_has_limits() const {
+  exchange::ServerLeg::Awaited own;
+  if (!leg_->awaits_on_server(&own)) return false;
+  return !parked_ || (own.events & POLLOUT) != 0;
 }
 
 unsigned Conversation::interests() const {

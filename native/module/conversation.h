@@ -36,7 +36,10 @@ class Conversation final : private Waiting {
   int wait_in_place();
 
   // The client's side is never waited for any more: what it does not take is held until it does.
-  void do_not_block() { writer_.do_not_block(); }
+  void do_not_block() {
+    parked_ = true;
+    writer_.do_not_block();
+  }
 
   // All that returns bool: true once the request is over, with result() for the handler to return.
   // Submits the request.
@@ -61,6 +64,7 @@ class Conversation final : private Waiting {
   bool send_held();
   Result wait(int fd, short events, exchange::Clock::time_point until) override;
   bool limits_hold();
+  bool leg_has_limits() const;
   bool still_listening();
   void client_left();
   bool become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
@@ -88,6 +92,7 @@ class Conversation final : private Waiting {
   exchange::Clock::time_point stepped_at_{};
   exchange::Clock::time_point held_since_{};  // the client took something last, of output that is held
   bool starved_ = false;    // the application wants more of the body than the client has sent
+  bool parked_ = false;     // whoever runs it is woken when the server stops
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up
   int result_ = OK;

@@ -150,6 +150,20 @@ class EmbeddedRequest final : public ServedRequest {
   Conversation conversation_;
 };
 
+class DaemonRequest final : public ServedRequest {
+ public:
+  DaemonRequest(request_rec* r, const RequestPlan& plan, const DaemonGroup& group, GroupInChild* in_child,
+                apr_interval_time_t timeout)
+      : carrier_(r, group, in_child, plan.application_group, build_record(r, plan, is_multiprocess(group)), has_body(r)),
+        conversation_(r, plan, &carrier_, timeout) {}
+  Conversation& conversation() override { return conversation_; }
+  exchange::ServerLeg& leg() override { return *carrier_.leg(); }
+
+ private:
+  DaemonCarrier carrier_;
+  Conversation conversation_;
+};
+
 struct EndsWithHandler {
   void operator()(ServedRequest* served) const { served->~ServedRequest(); }
 };
@@ -208,12 +222,10 @@ int serve_in_group(request_rec* r, const RequestPlan& plan, const DaemonGroup& g
     log_failure(r, APLOG_ERR, failure);
     return failure.status;
   }
-  DaemonCarrier carrier(r, group, in_child, plan.application_group, build_record(r, plan, is_multiprocess(group)),
-                        has_body(r));
-  const apr_interval_time_t timeout = plan.settings->request_timeout;
-  Conversation conversation(r, plan, &carrier,
-                            timeout >= 0 ? timeout : apr_time_from_msec(group.options.request_timeout));
-  return conversation.run();
+  apr_interval_time_t timeout = plan.settings->request_timeout;
+  if (timeout < 0) timeout = apr_time_from_msec(group.options.request_timeout);
+  void* const memory = apr_palloc(r->pool, sizeof(DaemonRequest));
+  return run_or_park(r, plan, OwnedRequest(new (memory) DaemonRequest(r, plan, group, in_child, timeout)));
 }
 
 int serve(request_rec* r) {

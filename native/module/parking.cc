@@ -26,7 +26,7 @@ namespace {
 
 constexpr size_t kFirstThreads = 2;
 // The pool gets a thread more when nobody has taken anything from its queue for that long.
-constexpr milliseconds kStandstill{10};
+constexpr milliseconds kStandstill{25};
 constexpr milliseconds kShutDownTime{2000};
 constexpr seconds kPoolRest{1};
 constexpr int kMostEvents = 256;
