@@ -1,6 +1,5 @@
 #include "module/conversation.h"
 
-#include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <poll.h>
@@ -10,6 +9,7 @@
 #include <iterator>
 
 #include "module/log.h"
+#include "module/pending_output.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -94,7 +94,8 @@ bool Conversation::step() {
     if (given_up_ != 0) return over(give_up(given_up_));
     if (tunnel_) return !tunnel_->step() && over(OK);
     if (writer_.held() && send_held()) return true;
-    if (writer_.held()) {
+    if (draining_ && drain()) return over(OK);
+    if (writer_.held() || draining_) {
       if (!limits_hold()) continue;
       stepped_at_ = Clock::now();
       return false;
@@ -124,7 +125,7 @@ bool Conversation::take(Work* work) {
       held_since_ = Clock::now();
       return false;  // the next look at the leg tells of its end and of the body again
     }
-    if (writer_.ended()) return over(OK);
+    if (writer_.ended()) return answered();
   }
   if (work->end == End::kOpen) return take_body(work->body_wanted);
   if (recovers(work->end)) return false;
@@ -134,7 +135,26 @@ bool Conversation::take(Work* work) {
 bool Conversation::send_held() {
   const ResponseWriter::Outcome outcome = writer_.resume();
   if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
-  return !writer_.held() && writer_.ended() && over(OK);
+  return !writer_.held() && writer_.ended() && answered();
+}
+
+// httpd reads what is left of the body before the next request; it would wait for it.
+bool Conversation::answered() {
+  const conn_rec* const c = r_->connection;
+  draining_ = parked_ && !body_.finished() && !body_.failed() && c->keepalive != AP_CONN_CLOSE && !c->aborted &&
+              r_->main == nullptr && !ap_status_drops_connection(r_->status);
+  return draining_ ? false : over(OK);
+}
+
+// True when nothing is left, or nothing more can be had.
+bool Conversation::drain() {
+  conn_rec* const c = r_->connection;
+  if (c->aborted || (c->data_in_output_filters && !flush_pending(c))) return true;
+  RequestBody::Progress progress = body_.discard();
+  if (progress == RequestBody::Progress::kMoved) starved_since_ = {};
+  while (progress == RequestBody::Progress::kMoved && !body_.finished()) progress = body_.discard();
+  starved_ = true;
+  return body_.finished() || progress == RequestBody::Progress::kFailed;
 }
 
 bool Conversation::take_body(bool wanted) {
@@ -212,6 +232,9 @@ bool Conversation::leg_has_limits() const {
 unsigned Conversation::interests() const {
   if (tunnel_) return tunnel_->interests();
   if (writer_.held()) return ClientWatch::kHangUp | ClientWatch::kWrite;
+  if (draining_ && r_->connection->data_in_output_filters) {
+    return ClientWatch::kHangUp | ClientWatch::kRead | ClientWatch::kWrite;
+  }
   const bool mind_half_close = !starved_ && Clock::now() >= mind_half_close_from_;
   return ClientWatch::kHangUp | (starved_ ? ClientWatch::kRead : 0u) | (mind_half_close ? ClientWatch::kHalfClose : 0u);
 }
@@ -232,7 +255,8 @@ void Conversation::note(const ClientWatch::Found& found) {
       if (!still_listening()) client_left();
       break;
     case ClientWatch::Event::kGone:
-      client_left();
+      if (draining_) r_->connection->aborted = 1;
+      else client_left();
       break;
   }
 }
@@ -291,7 +315,7 @@ bool Conversation::limits_hold() {
   if (starved_) {
     if (starved_since_ == Clock::time_point{}) starved_since_ = now;
     if (now - starved_since_ > microseconds(client_.timeout())) {
-      body_.time_out();
+      body_.time_out();  // nothing more is drained, either
       starved_since_ = {};
     }
     return true;
@@ -306,78 +330,6 @@ bool Conversation::limits_hold() {
               head_timeout_ / 1000);
   given_up_ = HTTP_GATEWAY_TIME_OUT;
   return false;
-}
-
-void Conversation::client_left() {
-  leg_->abort_on_server(AbortReason::kClientGone);
-  log_request(r_, APLOG_INFO, 0, Code::kClientGone, "the client left before the answer was complete");
-  r_->connection->aborted = 1;
-  r_->connection->keepalive = AP_CONN_CLOSE;
-  given_up_ = HTTP_REQUEST_TIME_OUT;  // never sent: only the log sees it
-}
-
-void Conversation::end_because_server_stops() {
-  leg_->abort_on_server(AbortReason::kServerStopping);
-  if (tunnel_ || writer_.head_taken()) r_->connection->aborted = 1;
-  given_up_ = HTTP_SERVICE_UNAVAILABLE;
-}
-
-int Conversation::give_up(int status) { return r_->connection->aborted || writer_.head_taken() ? OK : status; }
-
-int Conversation::after_write(ResponseWriter::Outcome outcome) {
-  switch (outcome) {
-    case ResponseWriter::Outcome::kFilterError:
-      leg_->abort_on_server(AbortReason::kClientGone);
-      return AP_FILTER_ERROR;
-    case ResponseWriter::Outcome::kBadHead:
-      leg_->abort_on_server(AbortReason::kServerStopping);
-      log_request(r_, APLOG_ERR, 0, Code::kBadHead,
-                  "the gateway handed over a response head that is malformed; this is a fault of nwsgi, please report it");
-      return HTTP_INTERNAL_SERVER_ERROR;
-    default:
-      client_left();
-      return OK;
-  }
-}
-
-int Conversation::conclude(End end) {
-  if (end == End::kAborted && !writer_.head_taken() && !body_.failed()) return hang_up();
-  if (end == End::kFailed || !writer_.head_taken()) return answer_failure();
-  const exchange::Failure& failure = leg_->failure_on_server();
-  if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_ERR, failure);
-  log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
-              "the application ended before its answer was complete; the client sees a broken connection");
-  writer_.break_off();
-  return OK;
-}
-
-// The application gave the request up instead of answering it: so does the server.
-int Conversation::hang_up() {
-  log_request(r_, APLOG_INFO, 0, Code::kResponseBrokenOff,
-              "the application closed the connection without an answer; so does the server");
-  r_->connection->aborted = 1;
-  r_->connection->keepalive = AP_CONN_CLOSE;
-  return OK;
-}
-
-// Nothing was sent: httpd answers with its own page, or ErrorDocument.
-int Conversation::answer_failure() {
-  const exchange::Failure& failure = leg_->failure_on_server();
-  if (body_.failed() && body_.failure_status() != 0) {
-    // The application failed because the client's body did; the client is told about its own mistake.
-    if (!failure.message.empty() && !failure.logged) log_failure(r_, APLOG_INFO, failure);
-    return body_.failure_status();
-  }
-  if (failure.message.empty()) {
-    log_request(r_, APLOG_ERR, 0, Code::kApplicationFailed, "the application ended without an answer");
-    return HTTP_INTERNAL_SERVER_ERROR;
-  }
-  if (!failure.logged) log_failure(r_, APLOG_ERR, failure);
-  if (failure.retry_after > 0) {
-    apr_table_setn(r_->err_headers_out, "Retry-After", apr_itoa(r_->pool, failure.retry_after));
-  }
-  return ap_is_HTTP_VALID_RESPONSE(failure.status) && failure.status >= 400 ? failure.status
-                                                                            : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 }  // namespace nwsgi::httpd_side

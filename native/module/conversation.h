@@ -62,6 +62,8 @@ class Conversation final : private Waiting {
   bool take(exchange::Work* work);
   bool take_body(bool wanted);
   bool send_held();
+  bool answered();
+  bool drain();
   Result wait(int fd, short events, exchange::Clock::time_point until) override;
   bool limits_hold();
   bool leg_has_limits() const;
@@ -93,6 +95,7 @@ class Conversation final : private Waiting {
   exchange::Clock::time_point held_since_{};  // the client took something last, of output that is held
   bool starved_ = false;    // the application wants more of the body than the client has sent
   bool parked_ = false;     // whoever runs it is woken when the server stops
+  bool draining_ = false;   // the answer is complete, the client still sends its body
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up
   int result_ = OK;

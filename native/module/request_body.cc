@@ -53,6 +53,13 @@ RequestBody::Progress RequestBody::pump() {
   return progress;
 }
 
+RequestBody::Progress RequestBody::discard() {
+  if (failed_) return Progress::kFailed;
+  if (finished_) return Progress::kMoved;
+  discarding_ = true;
+  return read_some(kMostPerRead);
+}
+
 RequestBody::Progress RequestBody::read_some(size_t room) {
   if (brigade_ == nullptr) brigade_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
   const auto wanted = static_cast<apr_off_t>(std::min(room, kMostPerRead));
@@ -89,9 +96,10 @@ RequestBody::Progress RequestBody::take_brigade() {
        bucket = APR_BUCKET_NEXT(bucket)) {
     if (APR_BUCKET_IS_EOS(bucket)) {
       finished_ = true;
+      progress = Progress::kMoved;
+      if (discarding_) break;
       if (!apr_is_empty_table(r_->trailers_in)) leg_->set_trailers_on_server(lines_of(r_->trailers_in));
       leg_->end_body_on_server();
-      progress = Progress::kMoved;
       break;
     }
     if (APR_BUCKET_IS_METADATA(bucket)) continue;
@@ -103,7 +111,7 @@ RequestBody::Progress RequestBody::take_brigade() {
       return fail(HTTP_BAD_REQUEST, "could not be read", status);
     }
     if (size == 0) continue;
-    leg_->push_body_on_server(bytes, size);
+    if (!discarding_) leg_->push_body_on_server(bytes, size);
     progress = Progress::kMoved;
   }
   apr_brigade_cleanup(brigade_);

@@ -23,6 +23,9 @@ class RequestBody {
   // A small body is nearly always there already: taken before the application is asked, it saves a round trip.
   void prefetch();
 
+  // What nobody reads any more, because the answer is complete: like pump(), into nowhere.
+  Progress discard();
+
   // The client sent nothing for as long as the server's Timeout allows.
   void time_out();
 
@@ -45,6 +48,7 @@ class RequestBody {
   bool finished_;
   bool failed_ = false;
   bool answered_ = false;
+  bool discarding_ = false;
   int failure_status_ = 0;
 };
 
