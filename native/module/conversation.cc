@@ -81,7 +81,7 @@ bool Conversation::begin() {
 
 bool Conversation::look_for(Clock::duration longest) {
   const Clock::time_point until = Clock::now() + longest;
-  while (!starved_ && !tunnel_) {
+  while (!starved_ && !tunnel_ && !writer_.held()) {
     Work work = longest.count() > 0 ? leg_->wait_on_server(until) : leg_->poll_on_server();
     if (!work.any()) return false;
     if (take(&work)) return true;

@@ -36,10 +36,9 @@ class Conversation final : private Waiting {
   int wait_in_place();
 
   // The client's side is never waited for any more: what it does not take is held until it does.
-  void do_not_block() {
-    parked_ = true;
-    writer_.do_not_block();
-  }
+  void do_not_block() { writer_.do_not_block(); }
+  // Whoever runs it is woken when the server stops.
+  void be_parked() { parked_ = true; }
 
   // All that returns bool: true once the request is over, with result() for the handler to return.
   // Submits the request.
@@ -94,7 +93,7 @@ class Conversation final : private Waiting {
   exchange::Clock::time_point stepped_at_{};
   exchange::Clock::time_point held_since_{};  // the client took something last, of output that is held
   bool starved_ = false;    // the application wants more of the body than the client has sent
-  bool parked_ = false;     // whoever runs it is woken when the server stops
+  bool parked_ = false;
   bool draining_ = false;   // the answer is complete, the client still sends its body
   bool watching_ = false;   // the short wait is over, the client is watched as well
   int given_up_ = 0;        // status to answer with; 0: not given up

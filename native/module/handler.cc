@@ -22,6 +22,7 @@
 #include "module/log.h"
 #include "module/parked_connection.h"
 #include "module/request_record.h"
+#include "module/soft_flush.h"
 #include "module/stop_signals.h"
 
 namespace nwsgi::httpd_side {
@@ -169,18 +170,15 @@ struct EndsWithHandler {
 };
 using OwnedRequest = std::unique_ptr<ServedRequest, EndsWithHandler>;  // memory of the request's pool
 
-// On a connection that the module owns, its thread does not wait for the client either.
+// What the conversation has marked, if it did.
 class SoftOutput {
  public:
-  explicit SoftOutput(const conn_rec* c) : c_(ParkedConnection::owns(c) ? c : nullptr) {
-    if (c_ != nullptr) ParkedConnection::flush_softly(c_, true);
-  }
+  explicit SoftOutput(const conn_rec* c) : c_(c) {}
   ~SoftOutput() {
-    if (c_ != nullptr) ParkedConnection::flush_softly(c_, false);
+    if (c_ != nullptr) flush_hard(c_);
   }
   SoftOutput(const SoftOutput&) = delete;
   SoftOutput& operator=(const SoftOutput&) = delete;
-  bool on() const { return c_ != nullptr; }
   void leave_on() { c_ = nullptr; }
 
  private:
@@ -193,7 +191,7 @@ int run_or_park(request_rec* r, const RequestPlan& plan, OwnedRequest served) {
   FirstWait first_wait(r, plan);
   if (first_wait.for_ever() || !ParkedConnection::possible(r)) return conversation.run();
   SoftOutput soft(r->connection);
-  if (soft.on()) conversation.do_not_block();
+  conversation.do_not_block();
   if (conversation.begin()) return conversation.result();
   const bool over = conversation.look_for(first_wait.longest());
   first_wait.note(over);

@@ -19,8 +19,6 @@
 #include <memory>
 #include <utility>
 
-#include "module/config.h"
-#include "module/log.h"
 #include "module/pending_output.h"
 #include "module/soft_flush.h"
 
@@ -40,7 +38,8 @@ constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
 
 ParkedConnection* of(const conn_rec* c) {
-  return static_cast<ParkedConnection*>(ap_get_module_config(c->conn_config, &nwsgi_module));
+  const ConnectionNote* const note = connection_note(c);
+  return note != nullptr ? note->parked : nullptr;
 }
 
 int descriptor_of(conn_rec* c) {
@@ -82,15 +81,6 @@ ParkedConnection::~ParkedConnection() = default;
 
 bool ParkedConnection::owns(const conn_rec* c) { return of(c) != nullptr; }
 
-bool ParkedConnection::flushes_softly(const conn_rec* c) {
-  const ParkedConnection* const parked = of(c);
-  return parked != nullptr && parked->softly_;
-}
-
-void ParkedConnection::flush_softly(const conn_rec* c, bool softly) {
-  if (ParkedConnection* const parked = of(c)) parked->softly_ = softly;
-}
-
 // Only what ap_process_async_request() has called itself comes to rest when the handler returns: a subrequest's or an
 // internal redirect's caller goes on with it. Streams of HTTP/2 are mod_http2's.
 bool ParkedConnection::possible(const request_rec* r) {
@@ -113,8 +103,7 @@ bool ParkedConnection::park(request_rec* r, ServedRequest* served) {
   std::unique_ptr<ParkedConnection> made(new ParkedConnection(service, c));
   if (made->fd_ < 0 || !service->add(made.get())) return false;
   parked = made.release();
-  ap_set_module_config(c->conn_config, &nwsgi_module, parked);
-  add_soft_flush(r);
+  make_connection_note(c)->parked = parked;
   parked->attach(r, served);
   service->arm(parked, parked->request_wants());
   return true;
@@ -127,8 +116,8 @@ void ParkedConnection::attach(request_rec* r, ServedRequest* served) {
   // As the MPM does it: the first server of the address decides where the request's has no value of its own.
   keep_alive_timeout_ =
       r->server->keep_alive_timeout_set ? r->server->keep_alive_timeout : c_->base_server->keep_alive_timeout;
-  softly_ = true;
-  served->conversation().do_not_block();
+  flush_softly(r);
+  served->conversation().be_parked();
   served->leg().set_sink_on_server(this);
 }
 
@@ -211,7 +200,7 @@ void ParkedConnection::step_request(uint32_t why, uint32_t client_events) {
 void ParkedConnection::end_request(int result) {
   std::exchange(served_, nullptr)->~ServedRequest();
   request_rec* const r = std::exchange(r_, nullptr);
-  softly_ = false;
+  flush_hard(c_);
   // An answer that was begun and taken back is no error of an error page.
   if (result != OK && result != DONE) r->status = HTTP_OK;
   ap_die(result, r);

@@ -36,9 +36,6 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   static bool possible(const request_rec* r);
   // The module's already: the thread is one of the service's, of which there are few.
   static bool owns(const conn_rec* c);
-  // Output on a connection that the module owns: whether flushing it waits for the client (see soft_flush.h).
-  static bool flushes_softly(const conn_rec* c);
-  static void flush_softly(const conn_rec* c, bool softly);
   // Takes a request over that waits. False: it cannot be parked, and stays the caller's. True: the handler has to return
   // SUSPENDED, and may not touch the request any more.
   static bool park(request_rec* r, ServedRequest* served);
@@ -81,7 +78,6 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   Phase phase_ = Phase::kHandedOver;
   request_rec* r_ = nullptr;         // while a request waits
   ServedRequest* served_ = nullptr;  // the same
-  bool softly_ = false;
   apr_interval_time_t timeout_;
   apr_interval_time_t keep_alive_timeout_;
   exchange::Clock::time_point until_ = exchange::Clock::time_point::max();  // of all phases but kRequest

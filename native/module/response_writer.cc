@@ -18,6 +18,7 @@
 
 #include "module/log.h"
 #include "module/pending_output.h"
+#include "module/soft_flush.h"
 #include "module/stop_signals.h"
 #include "module/trailer_filter.h"
 
@@ -58,6 +59,7 @@ ResponseWriter::ResponseWriter(request_rec* r, exchange::ServerLeg* leg, bool se
 ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, End end) {
   size_t weight = 0;
   bool flush = false;
+  bool file = false;
   for (OutputItem& item : *output) {
     switch (item.kind) {
       case OutputItem::Kind::kHead:
@@ -71,7 +73,7 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
         break;
       case OutputItem::Kind::kFile:
         add_file(&item);
-        flush = true;
+        flush = file = true;
         break;
       case OutputItem::Kind::kInterim:
         send_interim(&item.text);
@@ -87,6 +89,7 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
     }
   }
   output->clear();
+  choose_way(weight, flush && end != End::kComplete, file);
   apr_bucket_alloc_t* allocator = r_->connection->bucket_alloc;
   if (bad_file_) {
     log_request(r_, APLOG_ERR, 0, Code::kOutputFailed,
@@ -122,6 +125,14 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
     APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
   }
   return APR_BRIGADE_EMPTY(brigade_) ? Outcome::kOk : pass(weight);
+}
+
+// A whole answer of some size leaves as one brigade, which httpd writes as the client takes it.
+void ResponseWriter::choose_way(size_t weight, bool flush, bool file) {
+  if (!may_hold_ || !blocks_) return;
+  if (!flush && weight <= exchange::kHighWater && !(file && reads_files())) return;
+  flush_softly(r_);
+  blocks_ = false;
 }
 
 ResponseWriter::Outcome ResponseWriter::pass(size_t weight) {

@@ -28,8 +28,8 @@ class ResponseWriter {
   // long as httpd's Timeout allows.
   Outcome write(std::vector<exchange::OutputItem>* output, exchange::End end);
   // From now on write() passes on what the client takes at once and holds the rest; resume() goes on with it when the
-  // socket takes more.
-  void do_not_block() { blocks_ = false; }
+  // socket takes more. The connection is marked (soft_flush.h) by the first output that could block.
+  void do_not_block() { may_hold_ = true; }
   // Something of what was written is still to be sent: write nothing else meanwhile.
   bool held() const { return held_; }
   Outcome resume();
@@ -53,6 +53,7 @@ class ResponseWriter {
   void add_file(exchange::OutputItem* item);
   uint64_t clip(uint64_t size) const;
   Outcome pass(size_t weight);
+  void choose_way(size_t weight, bool flush, bool file);
   Outcome pass_portions();
   Outcome judge(apr_status_t status);
   bool reads_files() const;
@@ -69,6 +70,7 @@ class ResponseWriter {
   bool ended_ = false;
   bool bad_file_ = false;
   bool has_trailers_ = false;
+  bool may_hold_ = false;
   bool blocks_ = true;
   bool held_ = false;
   size_t held_weight_ = 0;  // to report when nothing is held any more
