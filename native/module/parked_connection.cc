@@ -147,6 +147,7 @@ Parked::Wants ParkedConnection::run(uint32_t why, uint32_t client_events, apr_th
   const bool client = (why & kClient) != 0;
   const bool stopping = parking_->stop_state() != Parking::Stop::kNo;
   if (parking_->stop_state() == Parking::Stop::kNow) c_->aborted = 1;
+  if (stopping && phase_ != Phase::kRequest && Clock::now() >= parking_->stop_deadline()) c_->aborted = 1;
   switch (phase_) {
     case Phase::kHandedOver:
     case Phase::kClosed:
@@ -171,7 +172,8 @@ Parked::Wants ParkedConnection::run(uint32_t why, uint32_t client_events, apr_th
       }
       break;
     case Phase::kLingering:
-      if (c_->aborted || time_is_up) close();
+      // Those that close when the server stops are not waited for.
+      if (c_->aborted || time_is_up || (why & kStop) != 0) close();
       else discard_input();
       break;
   }
@@ -272,7 +274,8 @@ void ParkedConnection::linger() {
   apr_socket_timeout_set(socket, apr_time_from_sec(kShortLinger.count()));
   if (ap_start_lingering_close(c_)) return close();
   apr_socket_timeout_set(socket, 0);
-  const bool soon = apr_table_get(c_->notes, "short-lingering-close") != nullptr;
+  const bool soon = parking_->stop_state() != Parking::Stop::kNo ||
+                    apr_table_get(c_->notes, "short-lingering-close") != nullptr;
   until_ = Clock::now() + (soon ? kShortLinger : kLongLinger);
   discard_input();
 }
@@ -312,6 +315,7 @@ Parked::Wants ParkedConnection::wants() const {
   wants.client_fd = fd_;
   wants.client_events = EPOLLIN;
   wants.until = until_;
+  if (parking_->stop_state() != Parking::Stop::kNo) wants.until = std::min(until_, parking_->stop_deadline());
   const bool may_write = phase_ == Phase::kWriting;
 #if NWSGI_ASYNC_WAITIO
   const conn_sense_e sense = c_->cs->sense;

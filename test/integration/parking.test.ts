@@ -8,7 +8,7 @@ const apps = ['faults/answers-slowly.mjs', 'waits-silently.mjs', 'produces-for-e
 const name = (app: string) => app.replace(/^.*\//, '').replace(/\.\w+$/, '');
 
 const server = useServer({
-  apps,
+  apps: [...apps, 'faults/answer.mjs'],
   threads,
   room: 2,
   modules: ['status'],
