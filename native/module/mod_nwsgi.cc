@@ -41,6 +41,7 @@ void register_hooks(apr_pool_t* pool) {
   ap_hook_child_stopping(stop_child, nullptr, nullptr, APR_HOOK_MIDDLE);
 #endif
   ap_hook_suspend_connection(ParkedConnection::note_suspension, nullptr, nullptr, APR_HOOK_REALLY_LAST);
+  ap_hook_log_transaction(ParkedConnection::count_request, nullptr, nullptr, APR_HOOK_LAST);
   ap_hook_translate_name(translate_name, kBeforeMounts, kAfterMounts, APR_HOOK_MIDDLE);
   // After TRACE, OPTIONS * and proxied requests have been dealt with, before core walks the file system.
   ap_hook_map_to_storage(map_to_storage, nullptr, nullptr, APR_HOOK_LAST);

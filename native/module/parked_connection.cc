@@ -73,6 +73,7 @@ ParkedConnection::ParkedConnection(Parking* service, conn_rec* c)
     : Parked(service),
       parking_(service),
       c_(c),
+      scoreboard_(static_cast<ap_sb_handle_t*>(c->sbh)),
       fd_(descriptor_of(c)),
       timeout_(c->base_server->timeout),
       keep_alive_timeout_(c->base_server->keep_alive_timeout) {}
@@ -125,6 +126,14 @@ void ParkedConnection::note_suspension(conn_rec* c, request_rec*) noexcept {
   ParkedConnection* const parked = of(c);
   if (parked == nullptr || parked->phase_ != Phase::kHandedOver || c->cs->state != CONN_STATE_SUSPENDED) return;
   parked->parking_->release(parked);
+}
+
+int ParkedConnection::count_request(request_rec* r) noexcept {
+  const ParkedConnection* const parked = of(r->connection);
+  if (parked != nullptr && parked->phase_ != Phase::kHandedOver && ap_extended_status) {
+    ap_increment_counts(parked->scoreboard_, r);
+  }
+  return DECLINED;
 }
 
 // ---- on the service's threads ----

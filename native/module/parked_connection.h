@@ -12,6 +12,7 @@
 #include <httpd.h>
 
 #include <ap_mmn.h>
+#include <scoreboard.h>
 
 #include "exchange/exchange.h"
 #include "module/conversation.h"
@@ -41,6 +42,9 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   static bool park(request_rec* r, ServedRequest* served);
   // Hook: the MPM lets go of a connection.
   static void note_suspension(conn_rec* c, request_rec* r) noexcept;
+
+  // Hook: what mod_status counts, which httpd itself does only on the MPM's threads.
+  static int count_request(request_rec* r) noexcept;
 
   ~ParkedConnection() override;
 
@@ -74,6 +78,9 @@ class ParkedConnection final : public Parked, private exchange::Sink {
 
   Parking* const parking_;
   conn_rec* const c_;
+  // The MPM's scoreboard handle, of the thread that had the connection last: that is where its requests are counted. The
+  // thread counts there, too; now and then one of two counts may be lost.
+  ap_sb_handle_t* const scoreboard_;
   int fd_ = -1;
   Phase phase_ = Phase::kHandedOver;
   request_rec* r_ = nullptr;         // while a request waits

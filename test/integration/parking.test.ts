@@ -10,7 +10,6 @@ const name = (app: string) => app.replace(/^.*\//, '').replace(/\.\w+$/, '');
 const server = useServer({
   apps: [...apps, 'faults/answer.mjs'],
   threads,
-  room: 2,
   modules: ['status'],
   // All application groups in one: their processes are not what is looked at.
   directives: (s) => [
