@@ -62,13 +62,21 @@ void Parking::queue(Parked* parked) noexcept {
   bool stands_still = false;
   {
     std::lock_guard lock(impl_->mutex);
-    impl_->queue.push_back(parked);
+    impl_->push_locked(parked);
     const Clock::time_point soon = Clock::now() + kStandstill;
     stands_still = impl_->idle == 0 && impl_->sleeps_until > soon;
     if (stands_still) impl_->sleeps_until = soon;
   }
   impl_->more.notify_one();
   if (stands_still) impl_->wake_poller();  // it watches whether the queue moves
+}
+
+void Parking::Impl::push_locked(Parked* parked) {
+  if (queue.empty()) {
+    seen = taken;
+    seen_at = Clock::now();
+  }
+  queue.push_back(parked);
 }
 
 void Parking::Impl::work(apr_thread_t* thread) {
@@ -198,7 +206,7 @@ void Parking::stop(Stop how, Clock::duration patience) noexcept {
   impl_->stop_deadline = std::min(impl_->stop_deadline, Clock::now() + patience);
   stop_.store(std::max(how, stop_.load(std::memory_order_relaxed)), std::memory_order_release);
   for (Parked* parked : impl_->all) {
-    if (parked->note(Parked::kStop)) impl_->queue.push_back(parked);
+    if (parked->note(Parked::kStop)) impl_->push_locked(parked);
   }
   impl_->more.notify_all();
 }

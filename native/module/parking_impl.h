@@ -37,6 +37,8 @@ struct Parking::Impl {
   std::condition_variable fewer;
   std::deque<Parked*> queue;
   uint64_t taken = 0;  // from the queue, ever
+  uint64_t seen = 0;   // the poller: `taken` at seen_at
+  exchange::Clock::time_point seen_at{};
   std::list<Parked*> all;
   std::set<std::pair<exchange::Clock::time_point, Parked*>> timers;
   std::vector<Parked*> retired;
@@ -63,6 +65,8 @@ struct Parking::Impl {
   void run_one(Parked* parked, apr_thread_t* thread);
   void work(apr_thread_t* thread);
   void poll();
+  void push_locked(Parked* parked);
+  void watch_queue_locked();
   void look_at_clock(std::vector<Parked*>* retired_now, std::vector<apr_pool_t*>* rested);
   std::chrono::milliseconds patience_locked();
   static void* APR_THREAD_FUNC work_thread(apr_thread_t* thread, void* impl);

@@ -81,7 +81,7 @@ void Parking::Impl::look_at_clock(std::vector<Parked*>* retired_now, std::vector
     Parked* const parked = timers.begin()->second;
     clear_timer_locked(parked);
     if (!parked->note(Parked::kTime)) continue;
-    queue.push_back(parked);
+    push_locked(parked);
     more.notify_one();
   }
   while (!pools.empty() && (ended || pools.front().first <= now)) {
@@ -90,20 +90,27 @@ void Parking::Impl::look_at_clock(std::vector<Parked*>* retired_now, std::vector
   }
 }
 
+// A thread more where none of those that there are takes anything from the queue: something holds them up.
+void Parking::Impl::watch_queue_locked() {
+  const Clock::time_point now = Clock::now();
+  if (!queue.empty() && seen == taken && now - seen_at < kStandstill) return;
+  if (!queue.empty() && seen == taken && threads.size() < most_threads) add_thread_locked();
+  seen = taken;
+  seen_at = now;
+}
+
 // ---- the poller ----
 
 void Parking::Impl::poll() {
   epoll_event events[kMostEvents];
   std::vector<Parked*> retired_now;
   std::vector<apr_pool_t*> rested;
-  uint64_t seen = 0;
   for (;;) {
     milliseconds patience;
     {
       std::lock_guard lock(mutex);
       look_at_clock(&retired_now, &rested);
-      if (!queue.empty() && seen == taken && threads.size() < most_threads) add_thread_locked();
-      seen = taken;
+      watch_queue_locked();
       if (ended && all.empty() && pools.empty() && retired.empty() && retired_now.empty()) return;
       patience = patience_locked();
     }
