@@ -17,6 +17,8 @@ enum class Code : int {
   kRuntimeNotStopped = 1005,    // environments did not end in time when the child left
   kModuleNotLocated = 1006,     // the module cannot tell where its own file is
   kLoadedTwice = 1007,          // two LoadModule lines, one for each of the module's names
+  kParkingLimited = 1008,       // notice: httpd's own limit of connections stands in the way of many parked requests
+  kParkingFiles = 1009,         // warning: more connections than files that a child may open
 
   // Configuration. All of these are found by `apachectl configtest`.
   kBadUrl = 1101,               // the URL of a mount does not start with '/'

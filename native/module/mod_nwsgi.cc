@@ -15,6 +15,7 @@
 #include "module/log.h"
 #include "module/mounts.h"
 #include "module/parked_connection.h"
+#include "module/parking_limits.h"
 #include "module/python_directives.h"
 #include "module/soft_flush.h"
 #include "module/storage.h"
@@ -35,6 +36,7 @@ void register_hooks(apr_pool_t* pool) {
   // Before mod_cgid, whose daemon would otherwise inherit descriptors of process groups that this configuration changes.
   static const char* const kAfterProcessGroups[] = {"mod_cgid.c", nullptr};
   ap_hook_post_config(check_configuration, nullptr, kAfterProcessGroups, APR_HOOK_MIDDLE);
+  ap_hook_post_config(report_parking_limits, nullptr, nullptr, APR_HOOK_LAST);
   ap_hook_child_status(note_child_status, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(start_child, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
