@@ -117,7 +117,6 @@ void ParkedConnection::attach(request_rec* r, ServedRequest* served) {
   // As the MPM does it: the first server of the address decides where the request's has no value of its own.
   keep_alive_timeout_ =
       r->server->keep_alive_timeout_set ? r->server->keep_alive_timeout : c_->base_server->keep_alive_timeout;
-  flush_softly(r);
   served->conversation().be_parked();
   served->leg().set_sink_on_server(this);
 }

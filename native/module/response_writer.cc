@@ -269,6 +269,7 @@ void ResponseWriter::send_interim(std::string* packed) {
   r_->status_line = head.status_line;
   // httpd takes any of them for what the client waits for, which only a 100 is.
   const bool still_expecting = r_->expecting_100 && head.status != HTTP_CONTINUE;
+  choose_way(0, true, false);
   ap_send_interim_response(r_, 1);
   if (!blocks_) flush_pending(r_->connection);
   r_->expecting_100 = still_expecting;
