@@ -1,27 +1,26 @@
-// npm run bench [-- [hello|frameworks|daemon|python] OPTIONS]: sets up, then runs bench/<name>.mjs with these options.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// npm run bench [-- OPTIONS]: sets up, installs what is compared, measures (bench/), and writes bench/results. See docs/benchmarks.md.
 import { join } from 'node:path';
+import { provideContenders } from './lib/contenders.mjs';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
-import { root } from './lib/paths.mjs';
+import { withRunnableTree } from './lib/server-root.mjs';
 import { setUp } from './lib/setup.mjs';
-import { main, UserError } from './lib/steps.mjs';
-
-/** The benchmarks, and the Debian packages that each one needs beside wrk. */
-const packages = { hello: [], frameworks: [], daemon: ['libapache2-mod-wsgi-py3'], python: ['libapache2-mod-wsgi-py3', 'python3-flask'] };
+import { main } from './lib/steps.mjs';
 
 await main(async () => {
-  const [first = 'hello', ...rest] = process.argv.slice(2);
-  const [name, options] = first.startsWith('-') ? ['hello', process.argv.slice(2)] : [first, rest];
-  if (!(name in packages)) throw new UserError(`There is no benchmark "${name}"; there are ${Object.keys(packages).join(', ')}.`);
-  const { libnode } = await setUp({ packages: ['wrk', ...packages[name]] });
-  const folder = mkdtempSync(join(tmpdir(), 'nwsgi-packages-'));
-  try {
-    const environment = name === 'frameworks' ? readableFrameworks(await provideFrameworks({ libnode, quick: true }), folder) : {};
-    const child = spawn(process.execPath, [join(root, 'bench', `${name}.mjs`), ...options], { cwd: root, stdio: 'inherit', env: { ...process.env, ...environment } });
-    return await new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const { libnode } = await setUp({ packages: ['wrk', 'curl'] });
+  // These import npm packages, which are there now.
+  const { parseOptions } = await import('../bench/lib/options.mjs');
+  const { loadContenders, loadScenarios, makePlan } = await import('../bench/lib/plan.mjs');
+  const { measureAll } = await import('../bench/run.mjs');
+  const options = parseOptions(process.argv.slice(2));
+  const contenders = await loadContenders();
+  const scenarios = await loadScenarios();
+  const plan = makePlan(scenarios, contenders, options);
+  const frameworks = await provideFrameworks({ libnode, quick: true });
+  const missing = await provideContenders(plan);
+  return withRunnableTree(async (home, folder) => {
+    const { NWSGI_TEST_FRAMEWORKS: prepared, NWSGI_TEST_NODE: node } = readableFrameworks(frameworks, folder);
+    await measureAll({ plan, home, folder, packages: join(prepared, 'shared', 'node_modules'), node, missing, pin: options.pin });
+    return 0;
+  });
 });

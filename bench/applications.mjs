@@ -1,0 +1,15 @@
+// The applications: for each kind of server the file below bench/apps, and the answer that is checked before it is measured.
+// `wsgi`: for nwsgi (WSGI callables, and Node applications as they are); `node`: a server of node:http; `python`: a WSGI callable.
+const hello = { path: '/', body: 'Hello world\n' };
+
+/** `npm`: needs the packages of test/frameworks; `packages`: those of Debian. */
+export const applications = {
+  hello: { name: 'hello', title: 'Hello world (WSGI callable; node:http elsewhere)', wsgi: 'hello.mjs', node: 'plain.mjs', yardsticks: true, check: hello },
+  http: { name: 'http', title: 'node:http', wsgi: 'plain.mjs', node: 'plain.mjs', check: hello },
+  express: { name: 'express', title: 'Express', wsgi: 'express.cjs', node: 'express.cjs', npm: true, check: hello },
+  fastify: { name: 'fastify', title: 'Fastify', wsgi: 'fastify.mjs', node: 'fastify.mjs', npm: true, check: hello },
+  hono: { name: 'hono', title: 'Hono', wsgi: 'hono.mjs', node: 'hono-server.mjs', npm: true, check: hello },
+  python: { name: 'python', title: 'Python hello world (WSGI callable)', python: 'python/hello.wsgi', check: hello },
+  flask: { name: 'flask', title: 'Flask', python: 'python/flask.wsgi', packages: ['python3-flask'], check: hello },
+  django: { name: 'django', title: 'Django', python: 'python/django.wsgi', packages: ['python3-django'], check: hello },
+};
