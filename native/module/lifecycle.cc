@@ -18,6 +18,7 @@
 #include "module/daemon_process.h"
 #include "module/log.h"
 #include "module/parking.h"
+#include "module/parking_status.h"
 #include "module/python_settings.h"
 #include "module/runtime_loader.h"
 #include "module/stop_signals.h"
@@ -190,6 +191,7 @@ bool is_multiprocess() { return child().multiprocess; }
 int check_configuration(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* server) noexcept try {
   separate_server_configs(pconf, server);
   find_environment_module();
+  share_parking_counts();
   if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
   if (const int status = start_process_groups(pconf, server); status != OK) return status;
   if (!applications_configured(server) || !embedded_mode_allowed()) return OK;
@@ -221,6 +223,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   child().multiprocess = processes > 1;
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
+  claim_parking_counts();
   start_parking(pool);
   apr_pool_pre_cleanup_register(pool, nullptr, end_parking);
   start_storage(pool);

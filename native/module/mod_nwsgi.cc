@@ -16,6 +16,7 @@
 #include "module/mounts.h"
 #include "module/parked_connection.h"
 #include "module/parking_limits.h"
+#include "module/parking_status.h"
 #include "module/python_directives.h"
 #include "module/soft_flush.h"
 #include "module/storage.h"
@@ -43,6 +44,9 @@ void register_hooks(apr_pool_t* pool) {
   ap_hook_child_stopping(stop_child, nullptr, nullptr, APR_HOOK_MIDDLE);
 #endif
   ap_hook_suspend_connection(ParkedConnection::note_suspension, nullptr, nullptr, APR_HOOK_REALLY_LAST);
+  ap_hook_pre_read_request(ParkedConnection::begin_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_post_read_request(ParkedConnection::note_server, nullptr, nullptr, APR_HOOK_REALLY_LAST);
+  ap_hook_quick_handler(ParkedConnection::begin_handling, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_log_transaction(ParkedConnection::count_request, nullptr, nullptr, APR_HOOK_LAST);
   ap_hook_translate_name(translate_name, kBeforeMounts, kAfterMounts, APR_HOOK_MIDDLE);
   // After TRACE, OPTIONS * and proxied requests have been dealt with, before core walks the file system.
@@ -51,6 +55,7 @@ void register_hooks(apr_pool_t* pool) {
   ap_hook_handler(handle_request, nullptr, nullptr, APR_HOOK_MIDDLE);
   register_trailer_filter();
   register_soft_flush();
+  register_parking_status();
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include <memory>
 #include <utility>
 
+#include "module/parking_status.h"
 #include "module/pending_output.h"
 #include "module/soft_flush.h"
 
@@ -36,11 +37,6 @@ constexpr seconds kLongLinger{30};
 // Steps without a pause in which a request has something to do, before others get their turn.
 constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
-
-ParkedConnection* of(const conn_rec* c) {
-  const ConnectionNote* const note = connection_note(c);
-  return note != nullptr ? note->parked : nullptr;
-}
 
 int descriptor_of(conn_rec* c) {
   apr_socket_t* const socket = ap_get_conn_socket(c);
@@ -76,9 +72,17 @@ ParkedConnection::ParkedConnection(Parking* service, conn_rec* c)
       scoreboard_(static_cast<ap_sb_handle_t*>(c->sbh)),
       fd_(descriptor_of(c)),
       timeout_(c->base_server->timeout),
-      keep_alive_timeout_(c->base_server->keep_alive_timeout) {}
+      keep_alive_timeout_(c->base_server->keep_alive_timeout) {
+  ap_create_sb_handle(&unseen_, c->pool, -1, -1);
+  parking_counts().connections.fetch_add(1, std::memory_order_relaxed);
+}
 
-ParkedConnection::~ParkedConnection() = default;
+ParkedConnection::~ParkedConnection() { parking_counts().connections.fetch_sub(1, std::memory_order_relaxed); }
+
+ParkedConnection* ParkedConnection::of(const conn_rec* c) {
+  const ConnectionNote* const note = connection_note(c);
+  return note != nullptr ? note->parked : nullptr;
+}
 
 bool ParkedConnection::owns(const conn_rec* c) { return of(c) != nullptr; }
 
@@ -113,10 +117,8 @@ bool ParkedConnection::park(request_rec* r, ServedRequest* served) {
 void ParkedConnection::attach(request_rec* r, ServedRequest* served) {
   r_ = r;
   served_ = served;
-  timeout_ = r->server->timeout;
-  // As the MPM does it: the first server of the address decides where the request's has no value of its own.
-  keep_alive_timeout_ =
-      r->server->keep_alive_timeout_set ? r->server->keep_alive_timeout : c_->base_server->keep_alive_timeout;
+  note_timeouts(r);
+  parking_counts().requests.fetch_add(1, std::memory_order_relaxed);
   served->conversation().be_parked();
   served->leg().set_sink_on_server(this);
 }
@@ -125,14 +127,6 @@ void ParkedConnection::note_suspension(conn_rec* c, request_rec*) noexcept {
   ParkedConnection* const parked = of(c);
   if (parked == nullptr || parked->phase_ != Phase::kHandedOver || c->cs->state != CONN_STATE_SUSPENDED) return;
   parked->parking_->release(parked);
-}
-
-int ParkedConnection::count_request(request_rec* r) noexcept {
-  const ParkedConnection* const parked = of(r->connection);
-  if (parked != nullptr && parked->phase_ != Phase::kHandedOver && ap_extended_status) {
-    ap_increment_counts(parked->scoreboard_, r);
-  }
-  return DECLINED;
 }
 
 // ---- on the service's threads ----
@@ -145,6 +139,7 @@ void ParkedConnection::take_over(apr_thread_t* thread) {
       else ::usleep(100);
     }
     phase_ = Phase::kRequest;
+    c_->sbh = unseen_;
   }
   c_->current_thread = thread;
 }
@@ -209,6 +204,7 @@ void ParkedConnection::step_request(uint32_t why, uint32_t client_events) {
 // What ap_process_async_request() does with what a handler returns.
 void ParkedConnection::end_request(int result) {
   std::exchange(served_, nullptr)->~ServedRequest();
+  parking_counts().requests.fetch_sub(1, std::memory_order_relaxed);
   request_rec* const r = std::exchange(r_, nullptr);
   flush_hard(c_);
   // An answer that was begun and taken back is no error of an error page.
@@ -222,7 +218,9 @@ void ParkedConnection::end_request(int result) {
 void ParkedConnection::process() {
   do {
     c_->cs->state = CONN_STATE_READ_REQUEST_LINE;
+    c_->sbh = nullptr;
     const int status = ap_run_process_connection(c_);
+    c_->sbh = unseen_;
     if (status != OK && status != DONE) return linger();
     if (served_ != nullptr) {
       phase_ = Phase::kRequest;

@@ -43,7 +43,10 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   // Hook: the MPM lets go of a connection.
   static void note_suspension(conn_rec* c, request_rec* r) noexcept;
 
-  // Hook: what mod_status counts, which httpd itself does only on the MPM's threads.
+  // Hooks about the requests of connections that are the module's (parked_hooks.cc).
+  static void begin_request(request_rec* r, conn_rec* c) noexcept;
+  static int note_server(request_rec* r) noexcept;
+  static int begin_handling(request_rec* r, int lookup) noexcept;
   static int count_request(request_rec* r) noexcept;
 
   ~ParkedConnection() override;
@@ -60,6 +63,10 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   };
 
   ParkedConnection(Parking* service, conn_rec* c);
+  static ParkedConnection* of(const conn_rec* c);
+  static ParkedConnection* served_here(const conn_rec* c);
+  static apr_status_t request_counted(void* parked) noexcept;
+  void note_timeouts(const request_rec* r);
   void on_news(exchange::Exchange*) noexcept override { wake(kNews); }
   Wants run(uint32_t why, uint32_t client_events, apr_thread_t* thread) noexcept override;
   void take_over(apr_thread_t* thread);
@@ -81,6 +88,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   // The MPM's scoreboard handle, of the thread that had the connection last: that is where its requests are counted. The
   // thread counts there, too; now and then one of two counts may be lost.
   ap_sb_handle_t* const scoreboard_;
+  ap_sb_handle_t* unseen_ = nullptr;  // of no thread: what the connection has else (parked_hooks.cc)
   int fd_ = -1;
   Phase phase_ = Phase::kHandedOver;
   request_rec* r_ = nullptr;         // while a request waits
