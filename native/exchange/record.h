@@ -42,6 +42,12 @@ class RecordWriter {
 
   std::string take() { return std::move(bytes_); }
 
+  // For a writer that is used again: what was written, in memory of just that size. The record lives as long as the request,
+  // of which many may wait.
+  std::string copy() const { return std::string(bytes_.data(), bytes_.size()); }
+  void clear() { bytes_.clear(); }
+  size_t capacity() const { return bytes_.capacity(); }
+
  private:
   char* add_lengths(size_t name, size_t value);
   std::string bytes_;

@@ -205,6 +205,9 @@ void add_for_python(request_rec* r, RecordWriter* record) {
   record->add("mod_wsgi.input_chunked", r->read_chunked ? "1" : "0");
 }
 
+constexpr size_t kUsualRecord = 3072;
+constexpr size_t kMostKept = 64 * 1024;
+
 const char* first_given(const char* a, const char* b, const char* otherwise) {
   if (a != nullptr) return a;
   return b != nullptr ? b : otherwise;
@@ -255,7 +258,10 @@ RequestPlan make_plan(request_rec* r) {
 }
 
 std::string build_record(request_rec* r, const RequestPlan& plan, bool multiprocess) {
-  RecordWriter record(3072);
+  // Of the thread. One that a huge request has blown up is not kept.
+  static thread_local RecordWriter record(kUsualRecord);
+  if (record.capacity() > kMostKept) record = RecordWriter(kUsualRecord);
+  record.clear();
   add_target(r, plan, &record);
   add_environment(r, &record);
   add_request(r, plan, &record);
@@ -278,7 +284,7 @@ std::string build_record(request_rec* r, const RequestPlan& plan, bool multiproc
   if (is_python_script(r->filename)) add_for_python(r, &record);
   // Files always travel as descriptors; whether the kernel sends them is WSGIEnableSendfile.
   record.add("nwsgi.x-sendfile", "1");
-  return record.take();
+  return record.copy();
 }
 
 }  // namespace nwsgi::httpd_side
