@@ -135,6 +135,7 @@ bool Conversation::take(Work* work) {
 bool Conversation::send_held() {
   const ResponseWriter::Outcome outcome = writer_.resume();
   if (outcome != ResponseWriter::Outcome::kOk) return over(after_write(outcome));
+  if (writer_.held() && writer_.held_until() != nullptr) held_since_ = Clock::now();
   return !writer_.held() && writer_.ended() && answered();
 }
 
@@ -215,6 +216,9 @@ Clock::time_point Conversation::wait_until(milliseconds longest) const {
 milliseconds Conversation::patience() const {
   if (tunnel_) return tunnel_->patience();
   const Clock::time_point now = Clock::now();
+  if (const Clock::time_point* const due = writer_.held() ? writer_.held_until() : nullptr) {
+    return std::chrono::ceil<milliseconds>(*due - now);
+  }
   if (writer_.held()) return std::chrono::ceil<milliseconds>(held_since_ + microseconds(client_.timeout()) - now);
   milliseconds slice = starved_ || leg_has_limits() ? kSlice : kLongSlice;
   if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
@@ -231,7 +235,7 @@ bool Conversation::leg_has_limits() const {
 
 unsigned Conversation::interests() const {
   if (tunnel_) return tunnel_->interests();
-  if (writer_.held()) return ClientWatch::kHangUp | ClientWatch::kWrite;
+  if (writer_.held()) return ClientWatch::kHangUp | (writer_.held_until() != nullptr ? 0u : ClientWatch::kWrite);
   if (draining_ && r_->connection->data_in_output_filters) {
     return ClientWatch::kHangUp | ClientWatch::kRead | ClientWatch::kWrite;
   }

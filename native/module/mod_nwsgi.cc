@@ -14,6 +14,7 @@
 #include "module/loading.h"
 #include "module/log.h"
 #include "module/mounts.h"
+#include "module/paced_output.h"
 #include "module/parked_connection.h"
 #include "module/parking_limits.h"
 #include "module/parking_status.h"
@@ -55,6 +56,7 @@ void register_hooks(apr_pool_t* pool) {
   ap_hook_handler(handle_request, nullptr, nullptr, APR_HOOK_MIDDLE);
   register_trailer_filter();
   register_soft_flush();
+  register_paced_output();
   register_parking_status();
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "module/log.h"
+#include "module/paced_output.h"
 #include "module/pending_output.h"
 #include "module/soft_flush.h"
 #include "module/stop_signals.h"
@@ -129,8 +130,10 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
 
 // A whole answer of some size leaves as one brigade, which httpd writes as the client takes it.
 void ResponseWriter::choose_way(size_t weight, bool flush, bool file) {
-  if (!may_hold_ || !blocks_) return;
-  if (!flush && weight <= exchange::kHighWater && !(file && reads_files())) return;
+  if (!may_hold_) return;
+  if (!std::exchange(pace_known_, true)) paced_ = PacedOutput::replace_sleeping_filter(r_);
+  if (!blocks_) return;
+  if (paced_ == nullptr && !flush && weight <= exchange::kHighWater && !(file && reads_files())) return;
   flush_softly(r_);
   blocks_ = false;
 }
@@ -168,8 +171,14 @@ bool ResponseWriter::reads_files() const {
 ResponseWriter::Outcome ResponseWriter::pass_portions() {
   conn_rec* const c = r_->connection;
   if (rest_ == nullptr) rest_ = apr_brigade_create(r_->pool, c->bucket_alloc);
+  const auto paced = [this] { return paced_ != nullptr && paced_->holds(); };
   bool ok = !c->data_in_output_filters || flush_pending(c);
-  while (ok && !c->data_in_output_filters && !APR_BRIGADE_EMPTY(brigade_)) {
+  if (ok && paced() && !c->data_in_output_filters) {
+    const Outcome outcome = judge(paced_->release());
+    if (outcome != Outcome::kOk) return outcome;
+    ok = flush_pending(c);
+  }
+  while (ok && !c->data_in_output_filters && !paced() && !APR_BRIGADE_EMPTY(brigade_)) {
     apr_bucket* const first = APR_BRIGADE_FIRST(brigade_);
     apr_bucket* after = nullptr;
     if (APR_BUCKET_IS_FILE(first) && !reads_files()) after = APR_BUCKET_NEXT(first);
@@ -182,10 +191,16 @@ ResponseWriter::Outcome ResponseWriter::pass_portions() {
     if (outcome != Outcome::kOk) return outcome;
     ok = flush_pending(c);
   }
-  if (!ok && !(ended_ && APR_BRIGADE_EMPTY(brigade_))) return Outcome::kClientGone;
-  held_ = !APR_BRIGADE_EMPTY(brigade_) || (!ended_ && c->data_in_output_filters);
+  const bool kept = paced() || !APR_BRIGADE_EMPTY(brigade_);
+  if (!ok && !(ended_ && !kept)) return Outcome::kClientGone;
+  held_ = kept || (!ended_ && c->data_in_output_filters);
   if (!held_ && held_weight_ != 0) leg_->output_written_on_server(std::exchange(held_weight_, 0));
   return Outcome::kOk;
+}
+
+const exchange::Clock::time_point* ResponseWriter::held_until() const {
+  if (paced_ == nullptr || !paced_->holds() || r_->connection->data_in_output_filters) return nullptr;
+  return &paced_->due();
 }
 
 ResponseWriter::Outcome ResponseWriter::resume() { return pass_portions(); }
@@ -339,6 +354,7 @@ bool ResponseWriter::delimited_by_close() const {
 void ResponseWriter::break_off() {
   conn_rec* c = r_->connection;
   ended_ = true;
+  if (paced_ != nullptr) paced_->let_go();
   apr_bucket_alloc_t* allocator = c->bucket_alloc;
   APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
   if (pass(0) != Outcome::kOk) return;

@@ -14,6 +14,8 @@
 
 namespace nwsgi::httpd_side {
 
+class PacedOutput;
+
 class ResponseWriter {
  public:
   ResponseWriter(request_rec* r, exchange::ServerLeg* leg, bool sendfile);
@@ -32,6 +34,8 @@ class ResponseWriter {
   void do_not_block() { may_hold_ = true; }
   // Something of what was written is still to be sent: write nothing else meanwhile.
   bool held() const { return held_; }
+  // While something is held: not because the client is slow, but because of mod_ratelimit, until then. Else null.
+  const exchange::Clock::time_point* held_until() const;
   Outcome resume();
   // Ends an incomplete response so that the client cannot take it for a complete one.
   void break_off();
@@ -73,6 +77,8 @@ class ResponseWriter {
   bool may_hold_ = false;
   bool blocks_ = true;
   bool held_ = false;
+  bool pace_known_ = false;
+  PacedOutput* paced_ = nullptr;  // where mod_ratelimit has a say
   size_t held_weight_ = 0;  // to report when nothing is held any more
   bool body_allowed_ = true;
   int64_t declared_length_ = -1;  // the application's Content-Length
