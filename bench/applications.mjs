@@ -12,4 +12,5 @@ export const applications = {
   python: { name: 'python', title: 'Python hello world (WSGI callable)', python: 'python/hello.wsgi', check: hello },
   flask: { name: 'flask', title: 'Flask', python: 'python/flask.wsgi', packages: ['python3-flask'], check: hello },
   django: { name: 'django', title: 'Django', python: 'python/django.wsgi', packages: ['python3-django'], check: hello },
+  bodies: { name: 'bodies', title: 'bodies', wsgi: 'bodies.mjs', node: 'bodies-http.mjs', python: 'python/bodies.wsgi', yardsticks: true, check: hello },
 };

@@ -1,5 +1,5 @@
 // nwsgi, and in the same Apache what it is compared with: C handlers and a static file.
-import { utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildCHandler } from '../lib/apache.mjs';
 
@@ -11,13 +11,22 @@ const touch = (file) => {
 
 const scriptOf = (host) => host.script(host.application.wsgi === undefined ? 'python' : 'wsgi');
 
+/** What the applications answer, as files. */
+function writeStaticFiles(host, folder) {
+  writeFileSync(join(folder, 'hello'), 'Hello world\n');
+  writeFileSync(join(folder, '10k'), 'x'.repeat(10 * 1024));
+  writeFileSync(join(folder, '1m'), 'x'.repeat(1024 * 1024));
+  const gibibyte = join(host.machine.folder, 'gibibyte');
+  if (existsSync(gibibyte)) linkSync(gibibyte, join(folder, 'gibibyte'));
+}
+
 /** One Apache for nwsgi, embedded, and the yardsticks. */
 const oneApache = (host) =>
   host.shared('apache', async () => {
     const server = await host.startApache({
       nwsgi: true,
       directives: ({ folder }) => {
-        writeFileSync(join(folder, 'htdocs', 'static.txt'), 'Hello world\n');
+        writeStaticFiles(host, join(folder, 'htdocs'));
         return `
 LoadModule bench_c_module ${buildCHandler(folder)}
 <Location "/bench-c">
@@ -72,5 +81,5 @@ export default [
   },
   yardstick('c-location', 'C handler in a <Location>', { '/': '/bench-c', '/upload': '/bench-c-upload' }),
   yardstick('c-resolved', 'C handler, mount resolved by the module', { '/': '/bench-c-resolved' }),
-  yardstick('static', 'Apache, static file', { '/': '/static.txt' }),
+  yardstick('static', 'Apache, static file', { '/': '/hello', '/10k': '/10k', '/1m': '/1m', '/file': '/gibibyte' }),
 ];

@@ -25,11 +25,15 @@ export function availableCpus() {
   return text === undefined ? cpus().map((_, index) => index) : parseCpuList(text);
 }
 
-const firstLine = (command, args) => (spawnSync(command, args, { encoding: 'utf8' }).stdout ?? '').trim().split('\n')[0];
+const firstLine = (command, args) => {
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n')[0];
+};
 
-export function versionOf(name) {
-  return firstLine('dpkg-query', ['-W', '-f', '${Version}', name]);
-}
+/** Of a Debian package, without what Debian adds. */
+export const packageVersion = (name) => firstLine('dpkg-query', ['-W', '-f', '${Version}', name]).replace(/^\d+:/, '').replace(/[+-].*$/, '');
+
+export const programVersion = (command, args, pattern) => pattern.exec(firstLine(command, args))?.[1] ?? 'unknown';
 
 /** For the reports. `node`: the node that serves. */
 export function describeMachine(node) {
@@ -40,9 +44,9 @@ export function describeMachine(node) {
     memory: totalmem(),
     system,
     kernel: release(),
-    httpd: /Apache\/([\d.]+)/.exec(firstLine('/usr/sbin/apache2', ['-v']))?.[1] ?? 'unknown',
+    httpd: programVersion('/usr/sbin/apache2', ['-v'], /Apache\/([\d.]+)/),
     node: firstLine(node, ['--version']),
     python: firstLine('/usr/bin/python3', ['--version']).replace('Python ', ''),
-    wrk: versionOf('wrk'),
+    wrk: packageVersion('wrk'),
   };
 }

@@ -4,8 +4,8 @@ import { Group } from './host.mjs';
 import { estimate } from './plan.mjs';
 
 /**
- * @typedef {{scenario: string, application: string, contender: string, case: string, rounds: Record<string, number>[], invalid?: string}} Result
- *   `rounds`: the figures of each round; `invalid`: why there are none
+ * @typedef {{scenario: string, application: string, contender: string, case: string, rounds: Record<string, number>[], invalid?: string, seconds?: number}} Result
+ *   `rounds`: the figures of each round; `invalid`: why there are none; `seconds`: how long the last round took
  */
 
 export class Runner {
@@ -20,6 +20,7 @@ export class Runner {
     this.progress.begin(plan.map(estimate));
     for (const part of plan) {
       this.progress.part(`${part.scenario.name}, ${part.application.name}`);
+      await part.scenario.prepare?.(this.machine);
       const present = { ...part, cells: part.cells.filter(({ contender }) => this.#isPresent(contender, part)) };
       if (present.cells.length > 0) await (part.scenario.fresh ? this.#runFresh(present) : this.#runTogether(present));
       this.progress.partDone(part, this.results);
@@ -52,7 +53,7 @@ export class Runner {
         try {
           this.progress.doing(`starting ${cell.contender.title}`);
           const place = await group.start(cell.contender);
-          await this.#prepare(part, place);
+          await this.#prepare(part, cell, place);
           places.set(cell, place);
         } catch (error) {
           this.#fail(part, cell, error);
@@ -81,7 +82,7 @@ export class Runner {
           const group = new Group(this.machine, { application: part.application, apache: part.scenario.apache });
           try {
             const place = await group.start(cell.contender);
-            await this.#prepare(part, place);
+            await this.#prepare(part, { cases: [case_] }, place);
             await this.#measure(part, cell, case_, place, round);
           } catch (error) {
             this.#fail(part, { ...cell, cases: [case_] }, error);
@@ -93,19 +94,21 @@ export class Runner {
     }
   }
 
-  async #prepare({ scenario }, place) {
+  async #prepare({ scenario }, { cases }, place) {
     this.signal.throwIfAborted();
-    await scenario.check(place, this.load);
+    await scenario.check(place, this.load, cases);
     await scenario.warmUp?.(place, this.load);
   }
 
   async #measure(part, cell, case_, place, round) {
     this.signal.throwIfAborted();
     const result = this.#result(part, cell.contender, case_);
-    if (result.invalid !== undefined) return;
+    if (result.invalid !== undefined || result.seconds > part.scenario.patience) return;
     this.progress.doing(`round ${round + 1} of ${part.rounds}, ${cell.contender.title}, ${case_.title}`);
+    const began = performance.now();
     try {
       result.rounds.push(await part.scenario.measure({ place, load: this.load, seconds: part.seconds, round, machine: this.machine, ...case_ }));
+      result.seconds = (performance.now() - began) / 1000;
     } catch (error) {
       this.#fail(part, { ...cell, cases: [case_] }, error);
     }

@@ -3,7 +3,12 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
 
-settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=['*'], SECRET_KEY='benchmark')
+settings.configure(
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=['*'],
+    SECRET_KEY='benchmark',
+    MIDDLEWARE=['django.middleware.common.CommonMiddleware'],
+)
 
 
 def hello(request):

@@ -1,0 +1,14 @@
+// From the start of the server to its first answer, with everything that has to be loaded for it.
+export default {
+  name: 'startup',
+  title: 'Start-up to the first response',
+  applications: ['hello', 'express', 'python', 'django'],
+  cases: [{ name: 'start', title: 'start' }],
+  columns: ['seconds', 'pss'],
+  full: { rounds: 3 },
+  quick: { rounds: 2, applications: ['hello'] },
+  fresh: true,
+  takes: () => 1.2,
+  check: (place) => place.check({ body: 'Hello world\n' }),
+  measure: async ({ place }) => ({ seconds: place.startSeconds, ...place.memory() }),
+};
