@@ -38,13 +38,15 @@ class ServerLeg {
   // From now on every new piece of work also makes this eventfd readable (-1: stop doing so). The fd stays the
   // caller's; it is cleared by the caller. Lets the server wait for the client's socket and the application at once.
   virtual void set_wake_fd_on_server(int fd) = 0;
-  // Legs behind a descriptor of their own have no use for an eventfd: true, and what to poll(2) for until the next call.
+  // Legs behind a descriptor of their own have no use for an eventfd: true, and what to poll(2) for until the next call. The
+  // descriptor may be another one after each call.
   struct Awaited {
-    int fd = -1;  // -1: nothing can come at present
+    int fd = -1;  // -1: nothing to poll for; only the time, or the sink, brings something
     short events = 0;
+    Clock::time_point until = Clock::time_point::max();  // look again then, whatever has come
   };
   virtual bool awaits_on_server(Awaited*) { return false; }
-  // From now on news are told to the sink (see exchange.h); legs behind a descriptor of their own have no use for it.
+  // From now on news are told to the sink (see exchange.h), but for those that a descriptor of the leg's own brings.
   virtual void set_sink_on_server(Sink*) {}
   // The server handed `bytes` of output to the client (or dropped them); the application may go on writing.
   virtual void output_written_on_server(size_t bytes) = 0;

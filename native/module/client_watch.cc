@@ -89,7 +89,6 @@ void ClientWatch::find_input() {
 
 // Where the application's news come from; nothing when there is no descriptor left for them.
 std::optional<exchange::ServerLeg::Awaited> ClientWatch::source() {
-  if (instead_) return instead_;
   exchange::ServerLeg::Awaited own;
   if (wake_fd_ >= 0) return exchange::ServerLeg::Awaited{wake_fd_, POLLIN};
   if (leg_ != nullptr && leg_->awaits_on_server(&own)) return own;
@@ -136,10 +135,6 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   if ((client & POLLOUT) != 0) found.client |= kWrite;
   if ((client & POLLRDHUP) != 0) found.client |= kHalfClose;
   return found;
-}
-
-ClientWatch::Event ClientWatch::wait(milliseconds longest, bool for_body, bool mind_half_close) {
-  return event(poll(longest, kHangUp | (for_body ? kRead : 0u) | (mind_half_close ? kHalfClose : 0u)));
 }
 
 ClientWatch::Event ClientWatch::event(const Found& found) const {

@@ -25,10 +25,8 @@ class ClientWatch {
     kGone,      // the connection is broken
   };
 
-  // From now on news of the leg end a wait().
+  // From now on news of the leg end a poll().
   void attach(exchange::ServerLeg* leg);
-  // `for_body`: also wake up when the client's body can be read. `mind_half_close`: report it (it stays true for ever).
-  Event wait(std::chrono::milliseconds longest, bool for_body, bool mind_half_close);
 
   // What poll() may wait for besides the application, and what it found; bits.
   enum : unsigned { kRead = 1, kWrite = 2, kHalfClose = 4, kHangUp = 8 };
@@ -37,15 +35,11 @@ class ClientWatch {
     bool broken = false;  // the connection failed
     unsigned client = 0;
   };
-  // The same for both directions at once. kHangUp: both sides have closed (stays true for ever).
+  // kHalfClose, kHangUp: the client will send nothing more, both sides have closed (they stay true for ever).
   Found poll(std::chrono::milliseconds longest, unsigned interests);
 
-  // What wait() makes of it.
+  // What a request makes of it.
   Event event(const Found& found) const;
-
-  // Before there is a leg to wait for: what stands in its place from now on.
-  void await_instead(const exchange::ServerLeg::Awaited& awaited) { instead_ = awaited; }
-  void await_leg() { instead_.reset(); }
 
   // The connection's Timeout.
   apr_interval_time_t timeout() const { return timeout_; }
@@ -56,7 +50,6 @@ class ClientWatch {
   std::optional<exchange::ServerLeg::Awaited> source();
   void find_input();
 
-  std::optional<exchange::ServerLeg::Awaited> instead_;
   const bool is_stream_;  // of HTTP/2: no socket of its own
   bool input_known_ = false;
   int input_fd_ = -1;     // -1: nothing that could be watched

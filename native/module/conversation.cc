@@ -29,8 +29,8 @@ constexpr milliseconds kShortWait{50};
 constexpr milliseconds kHalfCloseGrace{1000};
 constexpr milliseconds kUnreadHalfCloseGrace{10000};
 constexpr milliseconds kHalfCloseSlice{250};
-// How often the limits are looked at while nothing happens: mod_reqtimeout checks its rates when it is read from, and a
-// process group's leg looks for the end of the child's patience. Otherwise whatever ends the wait announces itself.
+// How often the limits are looked at while nothing happens: mod_reqtimeout checks its rates when it is read from. Otherwise
+// whatever ends the wait announces itself, and a process group's leg says for how long it may be left alone.
 constexpr milliseconds kSlice{1000};
 constexpr milliseconds kLongSlice{60000};
 
@@ -52,7 +52,8 @@ int Conversation::run() { return begin() ? result_ : wait_in_place(); }
 
 int Conversation::wait_in_place() {
   for (;;) {
-    if (!starved_ && !watching_ && !tunnel_) {
+    if (!starved_ && !watching_ && !tunnel_ && !carrier_->under_way()) {
+      mind_hand_over();
       Work work = leg_->wait_on_server(wait_until(kShortWait));
       if (work.any()) {
         if (take(&work)) return result_;
@@ -74,14 +75,13 @@ bool Conversation::over(int result) {
 bool Conversation::begin() {
   body_.prefetch();
   if (body_.answered_by_filter()) return over(AP_FILTER_ERROR);
-  if (!carrier_->submit(this)) return over(give_up(given_up_));
-  start_clock();
+  carrier_->submit();
   return false;
 }
 
 bool Conversation::look_for(Clock::duration longest) {
   const Clock::time_point until = Clock::now() + longest;
-  while (!starved_ && !tunnel_ && !writer_.held()) {
+  while (!starved_ && !tunnel_ && !writer_.held() && !carrier_->under_way()) {
     Work work = longest.count() > 0 ? leg_->wait_on_server(until) : leg_->poll_on_server();
     if (!work.any()) return false;
     if (take(&work)) return true;
@@ -101,6 +101,7 @@ bool Conversation::step() {
       return false;
     }
     Work work = leg_->poll_on_server();
+    mind_hand_over();
     if (!work.output.empty() || work.end != End::kOpen || (work.body_wanted && !starved_)) {
       if (take(&work)) return true;
       continue;
@@ -128,8 +129,7 @@ bool Conversation::take(Work* work) {
     if (writer_.ended()) return answered();
   }
   if (work->end == End::kOpen) return take_body(work->body_wanted);
-  if (recovers(work->end)) return false;
-  return over(given_up_ != 0 ? give_up(given_up_) : conclude(work->end));
+  return over(conclude(work->end));
 }
 
 bool Conversation::send_held() {
@@ -168,17 +168,12 @@ bool Conversation::take_body(bool wanted) {
   return false;
 }
 
-// The application's time begins when it has got the request.
-void Conversation::start_clock() {
-  if (head_timeout_ != 0) head_deadline_ = Clock::now() + microseconds(head_timeout_);
-}
-
-// Whether the request was handed over once more, after whoever had it ended without having begun it.
-bool Conversation::recovers(End end) {
-  if (end != End::kFailed && end != End::kAborted) return false;
-  if (!carrier_->recover(this)) return false;
-  start_clock();
-  return true;
+// The application's time begins when it has got the request, and anew when it has got it once more.
+void Conversation::mind_hand_over() {
+  const unsigned hand_overs = carrier_->hand_overs();
+  if (head_timeout_ == 0 || hand_overs == hand_overs_) return;
+  hand_overs_ = hand_overs;
+  head_deadline_ = Clock::now() + microseconds(head_timeout_);
 }
 
 // From the output's item at `upgrade` on, the connection carries another protocol.
@@ -209,7 +204,7 @@ bool Conversation::become_tunnel(std::vector<OutputItem>* output, std::ptrdiff_t
 
 Clock::time_point Conversation::wait_until(milliseconds longest) const {
   const Clock::time_point until = Clock::now() + longest;
-  if (head_timeout_ == 0 || writer_.head_taken()) return until;
+  if (head_timeout_ == 0 || writer_.head_taken() || carrier_->under_way()) return until;
   return std::min(until, head_deadline_);
 }
 
@@ -220,17 +215,11 @@ milliseconds Conversation::patience() const {
     return std::chrono::ceil<milliseconds>(*due - now);
   }
   if (writer_.held()) return std::chrono::ceil<milliseconds>(held_since_ + microseconds(client_.timeout()) - now);
-  milliseconds slice = starved_ || leg_has_limits() ? kSlice : kLongSlice;
+  milliseconds slice = starved_ ? kSlice : kLongSlice;
   if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
-  return std::chrono::ceil<milliseconds>(wait_until(slice) - now);
-}
-
-// A leg behind a socket minds how long its worker takes nothing, and whether the child's patience has ended; those of parked
-// requests are woken for the latter.
-bool Conversation::leg_has_limits() const {
   exchange::ServerLeg::Awaited own;
-  if (!leg_->awaits_on_server(&own)) return false;
-  return !parked_ || (own.events & POLLOUT) != 0;
+  leg_->awaits_on_server(&own);
+  return std::chrono::ceil<milliseconds>(std::min(wait_until(slice), own.until) - now);
 }
 
 unsigned Conversation::interests() const {
@@ -263,30 +252,6 @@ void Conversation::note(const ClientWatch::Found& found) {
       else client_left();
       break;
   }
-}
-
-// For the carrier, before the application has the request.
-Waiting::Result Conversation::wait(int fd, short events, Clock::time_point until) {
-  client_.await_instead({fd, events});
-  Result result = Result::kTime;
-  for (bool first = true;; first = false) {
-    const Clock::time_point now = Clock::now();
-    if (!first && now >= until) break;
-    const auto left = std::max(std::chrono::ceil<milliseconds>(until - now), milliseconds(0));
-    const milliseconds slice = mind_half_close_from_ > now ? kHalfCloseSlice : kSlice;
-    const ClientWatch::Event event = client_.wait(std::min(left, slice), false, now >= mind_half_close_from_);
-    if (event == ClientWatch::Event::kWork) {
-      result = Result::kReady;
-      break;
-    }
-    if (event == ClientWatch::Event::kGone || (event == ClientWatch::Event::kHalfClosed && !still_listening())) {
-      client_left();
-      result = Result::kClientGone;
-      break;
-    }
-  }
-  client_.await_leg();
-  return result;
 }
 
 // The client will send nothing more. With all of its body here, that means that it hung up. Else bytes sent before may
@@ -324,7 +289,7 @@ bool Conversation::limits_hold() {
     }
     return true;
   }
-  if (head_timeout_ == 0 || writer_.head_taken() || now < head_deadline_) return true;
+  if (head_timeout_ == 0 || writer_.head_taken() || carrier_->under_way() || now < head_deadline_) return true;
   leg_->abort_on_server(AbortReason::kTimeout);
   carrier_->report_timeout();
   log_request(r_, APLOG_ERR, 0, Code::kRequestTimeout,

@@ -4,8 +4,8 @@
 // A state machine: begin() and step() do what can be done now, interests() and patience() say what to wait for until the
 // next step, note() takes what was found. Who waits, and where, is the runner's business; run() is the one that waits on
 // the thread that serves the client.
-// Threads: one at a time. The carrier may wait in begin(), and in step() when a worker process was lost; output blocks
-// while the client does not read, unless do_not_block() was called.
+// Threads: one at a time. Nothing blocks but wait_in_place(), run(), look_for(), and, unless do_not_block() was called, output
+// while the client does not read.
 #pragma once
 
 #include <httpd.h>
@@ -21,7 +21,7 @@
 
 namespace nwsgi::httpd_side {
 
-class Conversation final : private Waiting {
+class Conversation final {
  public:
   // `request_timeout`: for the begin of the answer; 0: none. The carrier outlives the conversation.
   Conversation(request_rec* r, const RequestPlan& plan, Carrier* carrier, apr_interval_time_t request_timeout);
@@ -63,14 +63,11 @@ class Conversation final : private Waiting {
   bool send_held();
   bool answered();
   bool drain();
-  Result wait(int fd, short events, exchange::Clock::time_point until) override;
   bool limits_hold();
-  bool leg_has_limits() const;
   bool still_listening();
   void client_left();
   bool become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
-  void start_clock();
-  bool recovers(exchange::End end);
+  void mind_hand_over();
   int conclude(exchange::End end);
   int hang_up();
   int answer_failure();
@@ -86,6 +83,7 @@ class Conversation final : private Waiting {
   ClientWatch client_;
   const apr_interval_time_t head_timeout_;  // 0: none
   exchange::Clock::time_point head_deadline_{};
+  unsigned hand_overs_ = 0;  // that the deadline is for
   exchange::Clock::time_point starved_since_{};
   exchange::Clock::time_point mind_half_close_from_{};
   exchange::Clock::time_point gone_at_{};  // a client that half-closed counts as gone from here on

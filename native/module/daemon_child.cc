@@ -19,6 +19,9 @@ std::vector<std::unique_ptr<GroupInChild>>* groups = nullptr;  // of this child;
 
 apr_status_t let_go_at_exit(void*) noexcept {
   DaemonCarrier::let_go_of_this_thread();
+  for (const std::unique_ptr<GroupInChild>& group : *groups) {
+    if (group) group->queues.stop();
+  }
   return APR_SUCCESS;
 }
 
@@ -31,7 +34,10 @@ void start_daemon_child(apr_pool_t* child_pool) {
   for (int i = 0; i < configured->nelts; ++i) {
     const DaemonGroup* group = APR_ARRAY_IDX(configured, i, const DaemonGroup*);
     auto made = std::make_unique<GroupInChild>();
-    if (!made->scoreboard.attach(group->scoreboard, group->scoreboard_size)) made.reset();
+    if (!made->scoreboard.attach(group->scoreboard, group->scoreboard_size) ||
+        made->scoreboard.pools() > exchange::Scoreboard::kPoolSlots) {
+      made.reset();
+    }
     groups->push_back(std::move(made));
   }
   apr_pool_pre_cleanup_register(child_pool, nullptr, let_go_at_exit);

@@ -7,12 +7,14 @@
 #include "exchange/work.h"
 #include "module/daemon_config.h"
 #include "module/daemon_connections.h"
+#include "module/daemon_queue.h"
 
 namespace nwsgi::httpd_side {
 
 struct GroupInChild {
   exchange::Scoreboard scoreboard;
   DaemonConnections connections;
+  DaemonQueues queues{scoreboard};
 };
 
 // Once in each child, before its first request.

@@ -54,44 +54,58 @@ Hello::Status Hello::unreachable(int error) {
   return Status::kUnreachable;
 }
 
-Hello::Status Hello::connect(const char* socket_path, Waiting* waiting, Clock::time_point until) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const size_t length = std::strlen(socket_path);
-  if (length >= sizeof address.sun_path) return unreachable(ENAMETOOLONG);
-  std::memcpy(address.sun_path, socket_path, length + 1);
+Hello::Status Hello::ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker) {
+  if (std::strlen(socket_path) >= sizeof(sockaddr_un::sun_path)) return unreachable(ENAMETOOLONG);
   fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd_ < 0) return unreachable(errno);
+  socket_path_ = socket_path;
+  append32(&question_, kMagic);
+  append32(&question_, worker != nullptr ? worker->slot : kAnySlot);
+  append32(&question_, worker != nullptr ? worker->generation : 0);
+  append32(&question_, static_cast<uint32_t>(application_group.size()));
+  append32(&question_, 0);
+  question_ += application_group;
+  return proceed();
+}
+
+Hello::Status Hello::proceed() {
+  if (!connected_) {
+    if (const Status status = connect(); !connected_) return status;
+    if (const Status status = send_question(); !asked_) return status;
+  }
+  return read_answer();
+}
+
+exchange::ServerLeg::Awaited Hello::awaits() const {
+  if (!connected_) return {.until = retry_at_};
+  return {.fd = fd_, .events = POLLIN};
+}
+
+Hello::Status Hello::connect() {
+  const Clock::time_point now = Clock::now();
+  if (now < retry_at_) return Status::kPending;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, socket_path_, std::strlen(socket_path_) + 1);
   while (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return unreachable(errno);
-    const Clock::time_point now = Clock::now();
-    if (now >= until) return Status::kPending;
-    const Waiting::Result result = waiting->wait(-1, 0, std::min(until, now + kFullQueuePause));
-    if (result == Waiting::Result::kClientGone) return Status::kClientGone;
+    retry_at_ = now + kFullQueuePause;
+    return Status::kPending;
   }
+  connected_ = true;
   return Status::kConnected;
 }
 
-Hello::Status Hello::ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker,
-                         Waiting* waiting, Clock::time_point until) {
-  if (const Status status = connect(socket_path, waiting, until); status != Status::kConnected) return status;
-  connected_ = true;
-  std::string question;
-  append32(&question, kMagic);
-  append32(&question, worker != nullptr ? worker->slot : kAnySlot);
-  append32(&question, worker != nullptr ? worker->generation : 0);
-  append32(&question, static_cast<uint32_t>(application_group.size()));
-  append32(&question, 0);
-  question += application_group;
+Hello::Status Hello::send_question() {
   // The buffer of a fresh connection takes a name as a whole.
-  const ssize_t sent = ::send(fd_, question.data(), question.size(), MSG_NOSIGNAL);
-  if (sent != static_cast<ssize_t>(question.size())) return unreachable(sent < 0 ? errno : EMSGSIZE);
+  const ssize_t sent = ::send(fd_, question_.data(), question_.size(), MSG_NOSIGNAL);
+  if (sent != static_cast<ssize_t>(question_.size())) return unreachable(sent < 0 ? errno : EMSGSIZE);
   asked_ = true;
   return Status::kPending;
 }
 
-Hello::Status Hello::answer(Waiting* waiting, Clock::time_point until) {
+Hello::Status Hello::read_answer() {
   for (;;) {
     size_t wanted = kAnswerHead;
     if (received_.size() >= kAnswerHead) {
@@ -101,16 +115,11 @@ Hello::Status Hello::answer(Waiting* waiting, Clock::time_point until) {
     // No more than the answer: what follows is the worker's.
     char bytes[1024];
     const ssize_t size = ::recv(fd_, bytes, std::min(sizeof bytes, wanted - received_.size()), MSG_DONTWAIT);
+    if (size == 0) return unreachable(0);
     if (size > 0) {
       received_.append(bytes, static_cast<size_t>(size));
-      continue;
-    }
-    if (size == 0) return unreachable(0);
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return unreachable(errno);
-    switch (waiting->wait(fd_, POLLIN, until)) {
-      case Waiting::Result::kReady: break;
-      case Waiting::Result::kTime: return Status::kPending;
-      case Waiting::Result::kClientGone: return Status::kClientGone;
+    } else if (errno != EINTR) {
+      return errno == EAGAIN || errno == EWOULDBLOCK ? Status::kPending : unreachable(errno);
     }
   }
 }

@@ -5,6 +5,8 @@
 // the blob, name of the application group, blob (unused). Answer: u32 magic, u32 status (0: the connection is the worker's
 // now), u32 slot, u32 generation, u32 pid, u32 HTTP status, u32 Retry-After, u32 length of the code, u32 length of the
 // message, code, message. A worker that the supervisor chose is claimed for the asker.
+//
+// Nothing blocks: ask() and proceed() do what can be done now, awaits() says what to wait for.
 #pragma once
 
 #include <cerrno>
@@ -12,8 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "exchange/work.h"
-#include "module/carrier.h"
+#include "exchange/server_leg.h"
 #include "module/daemon_connections.h"
 
 namespace nwsgi::httpd_side {
@@ -21,11 +22,10 @@ namespace nwsgi::httpd_side {
 class Hello {
  public:
   enum class Status {
-    kPending,      // no answer yet: ask again
+    kPending,      // no answer yet: proceed() when what it awaits has come
     kConnected,    // take_connection()
     kRefused,      // failure() says why
     kUnreachable,  // error()
-    kClientGone,
   };
 
   Hello() = default;
@@ -33,11 +33,11 @@ class Hello {
   Hello(const Hello&) = delete;
   Hello& operator=(const Hello&) = delete;
 
-  // Connects and asks for this worker, or any of the pool where it is null. kPending: asked, or (asked() is false) the
-  // supervisor's queue of connections was full until the time had come.
-  Status ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker,
-             Waiting* waiting, exchange::Clock::time_point until);
-  Status answer(Waiting* waiting, exchange::Clock::time_point until);
+  // Connects and asks for this worker, or any of the pool where it is null. The path stays the caller's.
+  Status ask(const char* socket_path, std::string_view application_group, const exchange::Claim* worker);
+  Status proceed();
+  exchange::ServerLeg::Awaited awaits() const;
+  // False: the supervisor's queue of connections is full.
   bool asked() const { return asked_; }
 
   // `buffer_size`: of what is sent to the worker; 0: the system's.
@@ -48,13 +48,18 @@ class Hello {
   bool hung_up() const { return connected_ && (error_ == 0 || error_ == ECONNRESET || error_ == EPIPE); }
 
  private:
-  Status connect(const char* socket_path, Waiting* waiting, exchange::Clock::time_point until);
+  Status connect();
+  Status send_question();
+  Status read_answer();
   Status unreachable(int error);
   Status parse();
 
   int fd_ = -1;
+  const char* socket_path_ = nullptr;
   bool connected_ = false;
   bool asked_ = false;
+  exchange::Clock::time_point retry_at_{};  // to connect
+  std::string question_;
   std::string received_;
   exchange::Claim worker_;
   exchange::Failure failure_;

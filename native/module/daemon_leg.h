@@ -1,7 +1,8 @@
 // The serving side of a request whose application runs in a daemon process: a ServerLeg over a unix socket.
 //
 // Threads: the thread that serves the request, only; no locks. The socket is never waited for except in
-// wait_on_server(); whoever waits for other things too polls what awaits_on_server() names.
+// wait_on_server(), which returns at once while there is no worker; whoever waits for other things too polls what
+// awaits_on_server() names.
 // Memory: the socket is read only while less than kHighWater of the output waits for the client, so a slow client slows
 // the worker; body bytes are sent only within the credit that the worker gives.
 // Life: submit() sends the request over a connection, which goes back to its pool as soon as the answer is complete; any
@@ -17,11 +18,28 @@
 #include <string>
 #include <string_view>
 
+#include "exchange/exchange.h"
 #include "exchange/server_leg.h"
 #include "module/answer_reader.h"
 #include "module/daemon_connections.h"
 
 namespace nwsgi::httpd_side {
+
+// What brings a leg's request to a worker, and to another one when the worker has gone. The leg calls it when it is looked at.
+class LegRoute {
+ public:
+  // The request has no worker at present, or its worker has gone. The leg's end is not told to anybody meanwhile.
+  virtual bool under_way() const = 0;
+  // While under way: does all that can be done now. In the end it has submitted the request, or failed it.
+  virtual void advance() = 0;
+  virtual exchange::ServerLeg::Awaited awaits() = 0;
+  virtual void set_sink(exchange::Sink* sink) = 0;
+  // The worker has gone (see loss()). From now on it may be under way again.
+  virtual void lost() = 0;
+
+ protected:
+  ~LegRoute() = default;
+};
 
 class DaemonLeg final : public exchange::ServerLeg {
  public:
@@ -35,6 +53,9 @@ class DaemonLeg final : public exchange::ServerLeg {
   ~DaemonLeg();
   DaemonLeg(const DaemonLeg&) = delete;
   DaemonLeg& operator=(const DaemonLeg&) = delete;
+
+  // Outlives the leg. Without one, the end of a connection is the leg's.
+  void set_route(LegRoute* route) { route_ = route; }
 
   // Sends the request. False when the connection did not take a single byte: use another one.
   bool submit(std::unique_ptr<DaemonConnection> connection);
@@ -66,6 +87,7 @@ class DaemonLeg final : public exchange::ServerLeg {
   exchange::Work poll_on_server() override;
   void set_wake_fd_on_server(int) override {}
   bool awaits_on_server(Awaited* awaited) override;
+  void set_sink_on_server(exchange::Sink* sink) override;
   void output_written_on_server(size_t bytes) override;
   void abort_on_server(exchange::AbortReason reason) override;
   void finish_on_server() override;
@@ -73,6 +95,7 @@ class DaemonLeg final : public exchange::ServerLeg {
 
  private:
   bool connected() const { return connection_ != nullptr; }
+  bool under_way() const { return route_ != nullptr && route_->under_way(); }
   bool may_send_body() const;
   void send_request();
   void send(iovec* parts, int count);
@@ -91,6 +114,9 @@ class DaemonLeg final : public exchange::ServerLeg {
   const bool has_body_;
   DaemonConnections* const pool_;
   const Limits limits_;
+  LegRoute* route_ = nullptr;
+  bool told_by_sink_ = false;
+  bool just_sent_ = false;  // nothing can have come before somebody has waited
 
   std::unique_ptr<DaemonConnection> connection_;  // null: before submit(), and when there is nothing more to say
   exchange::Claim worker_;
