@@ -59,10 +59,11 @@ export class Load {
   }
 
   /** One request; `upload`: a file to send. Resolves with the seconds it took and the bytes received and sent. */
-  async curl(url, { upload, timeout = 120 } = {}) {
+  async curl(url, { upload, timeout = 120, headers = {} } = {}) {
     const body = upload === undefined ? [] : ['-X', 'POST', '-T', upload, '-H', 'Expect:'];
+    const more = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
     const format = '{"status":%{http_code},"received":%{size_download},"sent":%{size_upload},"seconds":%{time_total}}';
-    return JSON.parse(await this.run('curl', ['-sS', '--max-time', String(timeout), ...body, '-o', '/dev/null', '-w', format, url]));
+    return JSON.parse(await this.run('curl', ['-sS', '--max-time', String(timeout), ...body, ...more, '-o', '/dev/null', '-w', format, url]));
   }
 
   /** A script for node that prints one value as JSON. */

@@ -15,6 +15,7 @@ export async function requestFigures(place, load, url, options) {
     p50: result.p50,
     p99: result.p99,
     p999: result.p999,
+    max: result.max,
     cpu: (cpu * 1e6) / result.requests,
     pss,
     rss,

@@ -1,0 +1,59 @@
+// Whether the server grows: memory after the first hundred thousand requests, and after a million.
+import { wrkErrors } from '../lib/load.mjs';
+
+const percent = (value) => `${value >= 0 ? '+' : ''}${(100 * value).toFixed(1)} %`;
+const FIRST = 100_000;
+const ALL = 1_000_000;
+
+/** Requests until `count` are answered. */
+async function requests(load, url, count, connections) {
+  let rate = 20_000;
+  for (let done = 0; done < count; ) {
+    const seconds = Math.max(1, Math.min(20, Math.ceil((count - done) / rate)));
+    const result = await load.wrk(url, { connections, seconds });
+    const errors = wrkErrors(result.errors);
+    if (errors !== '' || result.requests === 0) throw new Error(`${errors}, ${result.requests} answers`);
+    done += result.requests;
+    rate = result.requests / result.seconds;
+  }
+}
+
+export default {
+  name: 'memory',
+  title: 'Memory after one million requests',
+  applications: ['hello', 'http', 'python'],
+  contenders: ['nwsgi-embedded', 'nwsgi-daemon', 'c-location', 'mod_proxy', 'node'],
+  cases: [
+    { name: 'auto', title: '32 connections', path: '/', connections: 32 },
+    { name: 'parked', title: 'every request parked', path: '/parked', connections: 32, when: ({ name }) => name.startsWith('nwsgi') },
+    { name: 'in-place', title: 'none parked', path: '/in-place', connections: 32, when: ({ name }) => name.startsWith('nwsgi') },
+  ],
+  apache: (contender) =>
+    contender.name.startsWith('nwsgi')
+      ? `<LocationMatch "/parked$">
+  WSGIParkAfter 0
+</LocationMatch>
+<LocationMatch "/in-place$">
+  WSGIParkAfter Off
+</LocationMatch>`
+      : '',
+  fresh: true,
+  columns: ['growth', 'pss', 'cpu'],
+  figures: {
+    growth: { title: 'growth after the first 100,000', write: percent },
+    pss: { title: 'memory (PSS) at the end' },
+  },
+  full: { rounds: 1 },
+  quick: false,
+  takes: () => 40,
+  check: (place) => place.check({ body: 'Hello world\n' }),
+  async measure({ place, load, path, connections }) {
+    const url = place.url(path);
+    await requests(load, url, FIRST, connections);
+    const before = place.memory().pss;
+    const cpu = place.cpu();
+    await requests(load, url, ALL - FIRST, connections);
+    const { pss } = place.memory();
+    return { growth: pss / before - 1, pss, first: before, cpu: ((place.cpu() - cpu) * 1e6) / (ALL - FIRST) };
+  },
+};
