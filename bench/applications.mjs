@@ -4,13 +4,13 @@ const hello = { path: '/', body: 'Hello world\n' };
 
 /** `npm`: needs the packages of test/frameworks; `packages`: those of Debian. */
 export const applications = {
-  hello: { name: 'hello', title: 'Hello world (WSGI callable; node:http elsewhere)', wsgi: 'hello.mjs', node: 'plain.mjs', yardsticks: true, check: hello },
-  http: { name: 'http', title: 'node:http', wsgi: 'plain.mjs', node: 'plain.mjs', check: hello },
-  express: { name: 'express', title: 'Express', wsgi: 'express.cjs', node: 'express.cjs', npm: true, check: hello },
-  fastify: { name: 'fastify', title: 'Fastify', wsgi: 'fastify.mjs', node: 'fastify.mjs', npm: true, check: hello },
-  hono: { name: 'hono', title: 'Hono', wsgi: 'hono.mjs', node: 'hono-server.mjs', npm: true, check: hello },
-  python: { name: 'python', title: 'Python hello world (WSGI callable)', python: 'python/hello.wsgi', check: hello },
-  flask: { name: 'flask', title: 'Flask', python: 'python/flask.wsgi', packages: ['python3-flask'], check: hello },
-  django: { name: 'django', title: 'Django', python: 'python/django.wsgi', packages: ['python3-django'], check: hello },
+  hello: { name: 'hello', title: 'Hello world (WSGI callable; node:http elsewhere)', short: 'hello', wsgi: 'hello.mjs', node: 'plain.mjs', yardsticks: true, check: hello },
+  http: { name: 'http', title: 'node:http', short: 'node:http', wsgi: 'plain.mjs', node: 'plain.mjs', check: hello },
+  express: { name: 'express', title: 'Express', short: 'Express', wsgi: 'express.cjs', node: 'express.cjs', npm: true, check: hello },
+  fastify: { name: 'fastify', title: 'Fastify', short: 'Fastify', wsgi: 'fastify.mjs', node: 'fastify.mjs', npm: true, check: hello },
+  hono: { name: 'hono', title: 'Hono', short: 'Hono', wsgi: 'hono.mjs', node: 'hono-server.mjs', npm: true, check: hello },
+  python: { name: 'python', title: 'Python hello world (WSGI callable)', short: 'Python hello', python: 'python/hello.wsgi', check: hello },
+  flask: { name: 'flask', title: 'Flask', short: 'Flask', python: 'python/flask.wsgi', packages: ['python3-flask'], check: hello },
+  django: { name: 'django', title: 'Django', short: 'Django', python: 'python/django.wsgi', packages: ['python3-django'], check: hello },
   bodies: { name: 'bodies', title: 'bodies', wsgi: 'bodies.mjs', node: 'bodies-http.mjs', python: 'python/bodies.wsgi', yardsticks: true, check: hello },
 };

@@ -1,13 +1,15 @@
 // The benchmark itself; scripts/bench.mjs sets up and calls it.
 import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { Load } from './lib/load.mjs';
 import { availableCpus, describeMachine, shareCpus } from './lib/machine.mjs';
 import { benchFolder } from './lib/paths.mjs';
 import { Progress } from './lib/progress.mjs';
+import { updateReadme, writeResults } from './lib/report.mjs';
 import { Runner } from './lib/runner.mjs';
 import { buildHelper, stopAll } from './lib/server-process.mjs';
+import { checkThresholds } from './thresholds.mjs';
 
 /**
  * @param {{plan: object[], home: string, folder: string, packages?: string, node: string, missing: Map<string, string>, pin: boolean}} options
@@ -19,6 +21,7 @@ export async function measureAll({ plan, home, folder, packages, node, missing, 
   mkdirSync(apps, { recursive: true });
   cpSync(join(benchFolder, 'apps'), apps, { recursive: true });
   if (packages !== undefined && existsSync(packages)) symlinkSync(packages, join(apps, 'node_modules'));
+  const described = describeMachine(node);
   const { servers, load: loadCpus } = shareCpus(availableCpus(), pin);
   // This process and its connections belong to the load.
   if (loadCpus !== null) spawnSync('taskset', ['-a', '-p', '-c', loadCpus, String(process.pid)]);
@@ -33,9 +36,37 @@ export async function measureAll({ plan, home, folder, packages, node, missing, 
   try {
     const runner = new Runner({ machine, load, progress: new Progress(), signal: interruption.signal, missing });
     const results = await runner.run(plan);
-    return { machine: { ...describeMachine(node), pinned: loadCpus !== null, servers, load: loadCpus }, results };
+    return { machine: { ...described, pinned: loadCpus !== null, servers, load: loadCpus }, results };
   } finally {
     await stopAll();
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(signal, interrupt);
   }
+}
+
+/**
+ * Writes the results: those of a complete run to bench/results, others to bench/results/partial, which git ignores.
+ * @returns {{checks: object[], files: string[]}}
+ */
+export function reportOn({ results, machine, plan, scenarios, contenders, missing, options, commit }) {
+  const present = contenders.filter(({ name }) => !missing.has(name) && results.some(({ contender }) => contender === name));
+  const run = {
+    date: new Date().toISOString(),
+    commit,
+    options,
+    machine,
+    scenarios,
+    applications: new Map(plan.map(({ application }) => [application.name, application])),
+    contenders: present.map(({ name, title, version }) => ({ name, title, version: version?.() })),
+    missing: [...missing],
+    results,
+    checks: checkThresholds(results),
+  };
+  const complete = !options.quick && options.only.length === 0;
+  const folder = join(benchFolder, 'results', ...(complete ? [] : ['partial']));
+  const files = writeResults(folder, run).map((name) => relative(process.cwd(), join(folder, name)));
+  if (options.updateReadme) {
+    updateReadme(join(benchFolder, '..', 'README.md'), run);
+    files.push('README.md');
+  }
+  return { checks: run.checks, files };
 }

@@ -28,7 +28,7 @@ const oneApache = (host) =>
       directives: ({ folder }) => {
         writeStaticFiles(host, join(folder, 'htdocs'));
         return `
-LoadModule bench_c_module ${buildCHandler(folder)}
+LoadModule bench_c_module ${buildCHandler(host.machine.folder)}
 <Location "/bench-c">
   SetHandler bench-c
 </Location>

@@ -1,5 +1,6 @@
 // Configurations of the benchmarks' Apaches: one child of 64 threads, the same lines for every contender.
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { apacheModules, benchFolder } from './paths.mjs';
 
@@ -14,6 +15,7 @@ ServerRoot "${folder}"
 DefaultRuntimeDir "${folder}"
 PidFile "${folder}/httpd.pid"
 Listen 127.0.0.1:${port}
+ListenBackLog 4096
 ServerName 127.0.0.1
 ${names.map((name) => `LoadModule ${name}_module ${apacheModules}/mod_${name}.so`).join('\n')}
 ${nwsgi ? `LoadModule nwsgi_module ${nwsgi}` : ''}
@@ -34,11 +36,12 @@ ${directives}
 `;
 }
 
-/** The C handlers: compiled for the httpd that is there. */
+/** The module with the C handlers, below `folder`: compiled for the httpd that is there, once. */
 export function buildCHandler(folder) {
+  const target = join(folder, 'mod_bench_c.so');
+  if (existsSync(target)) return target;
   const query = (name) => execFileSync('apxs', ['-q', name], { encoding: 'utf8' }).trim();
   const flags = execFileSync('apr-1-config', ['--includes', '--cppflags'], { encoding: 'utf8' }).trim().split(/\s+/);
-  const target = join(folder, 'mod_bench_c.so');
   const source = join(benchFolder, 'c-handler', 'mod_bench_c.c');
   execFileSync('cc', ['-O2', '-fPIC', '-shared', `-I${query('INCLUDEDIR')}`, ...flags, source, '-o', target]);
   return target;

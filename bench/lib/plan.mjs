@@ -1,6 +1,7 @@
 // Which measurements a run makes: scenarios × applications × contenders × cases, as the options choose them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../../scripts/lib/steps.mjs';
 import { applications } from '../applications.mjs';
 import { benchFolder } from './paths.mjs';
 
@@ -40,6 +41,9 @@ export function takesPart(scenario, application, contender) {
   return contender.when?.(application) ?? true;
 }
 
+/** `rounds`: a number, or numbers by application, "other" for the rest. */
+const roundsOf = ({ rounds = 1 }, application) => (typeof rounds === 'number' ? rounds : (rounds[application.name] ?? rounds.other));
+
 /**
  * What is to be done: for each scenario and application the contenders with their cases.
  * @param {{quick: boolean, only: string[], rounds?: number, seconds?: number}} options
@@ -65,10 +69,17 @@ export function makePlan(scenarios, contenders, options) {
         if (cases.length > 0) cells.push({ contender, cases });
       }
       if (cells.length === 0) continue;
-      plan.push({ scenario, application, cells, rounds: options.rounds ?? settings.rounds ?? 1, seconds: options.seconds ?? settings.seconds ?? 1 });
+      plan.push({ scenario, application, cells, rounds: options.rounds ?? roundsOf(settings, application), seconds: options.seconds ?? settings.seconds ?? 1 });
     }
   }
   return plan;
+}
+
+/** Throws when a pattern chooses nothing. */
+export function unmatched(plan, patterns) {
+  const names = plan.flatMap(({ scenario, application, cells }) => cells.flatMap(({ contender, cases }) => cases.map(({ name }) => [scenario.name, application.name, contender.name, name])));
+  const idle = patterns.filter((pattern) => !names.some((one) => matches([pattern], one)));
+  if (idle.length > 0 || names.length === 0) throw new UserError(`Nothing to measure is named ${idle.join(' ')}; npm run bench -- --list shows the names.`);
 }
 
 /** Seconds that a part of the plan takes, about. */

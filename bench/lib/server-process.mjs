@@ -28,6 +28,7 @@ export function startProcess(machine, command, args, { env = {}, cwd, stop = 'SI
   closeSync(out);
   const started = {
     pid: child.pid,
+    began: performance.now(),
     ended: () => child.exitCode !== null || child.signalCode !== null,
     said: () => [excerpt(printed), log === undefined ? '' : excerpt(log)].filter(Boolean).join('\n'),
     signal: (name) => child.kill(name),

@@ -20,6 +20,6 @@ export function spread(numbers) {
 
 /** Round by round, because what disturbs a machine disturbs neighbours alike. */
 export function ratios(ours, theirs) {
-  const pairs = ours.map((number, round) => number / theirs[round]);
-  return spread(pairs);
+  const rounds = Math.min(ours.length, theirs.length);
+  return spread(Array.from({ length: rounds }, (_, round) => ours[round] / theirs[round]));
 }

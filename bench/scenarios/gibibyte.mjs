@@ -35,6 +35,6 @@ export default {
     const result = await load.curl(place.url(path), upload ? { upload: join(machine.folder, 'gibibyte') } : {});
     const moved = upload ? result.sent : result.received;
     if (result.status !== 200 || moved !== size) throw new Error(`status ${result.status}, ${moved} bytes`);
-    return { seconds: result.seconds, cpuSeconds: place.cpu() - before };
+    return { seconds: result.seconds, speed: size / result.seconds, cpuSeconds: place.cpu() - before };
   },
 };
