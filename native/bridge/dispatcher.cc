@@ -137,6 +137,7 @@ void Dispatcher::deliver_batch() {
   }
   const auto count = static_cast<double>(batch_.size());
   batch_.clear();
+  const exchange::NewsBatch news;
   call(on_turn_, {Napi::Number::New(env_, count)});
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "exchange/brief_wait.h"
 #include "exchange/mailbox.h"
@@ -32,6 +33,28 @@ OutputItem& OutputItem::operator=(OutputItem&& other) noexcept {
 OutputItem::~OutputItem() {
   std::free(chunk.data);
   if (fd >= 0) ::close(fd);
+}
+
+// ---- batches ----
+
+namespace {
+thread_local NewsBatch* current_batch = nullptr;
+}  // namespace
+
+NewsBatch::NewsBatch() : outer_(std::exchange(current_batch, this)) {}
+
+NewsBatch::~NewsBatch() {
+  current_batch = outer_;
+  if (sleeper_ != nullptr) sleeper_->wake();
+}
+
+void NewsBatch::wake(const Sink::Told& told) {
+  if (told.sleeper == nullptr) return;
+  NewsBatch* const batch = current_batch;
+  if (told.urgent || batch == nullptr || (batch->sleeper_ != nullptr && batch->sleeper_ != told.sleeper)) {
+    return told.sleeper->wake();
+  }
+  batch->sleeper_ = told.sleeper;
 }
 
 Ref<Exchange> Exchange::create(std::string record, bool has_body) {
@@ -138,9 +161,13 @@ void Exchange::set_wake_fd_on_server(int fd) {
 }
 
 void Exchange::set_sink_on_server(Sink* sink) {
-  std::lock_guard lock(mutex_);
-  sink_ = sink;
-  if (sink_ != nullptr && has_work_locked()) sink_->on_news(this);
+  Sink::Told told;
+  {
+    std::lock_guard lock(mutex_);
+    sink_ = sink;
+    if (sink_ != nullptr && has_work_locked()) told = sink_->on_news(this);
+  }
+  NewsBatch::wake(told);
 }
 
 void Exchange::output_written_on_server(size_t bytes) {
@@ -409,9 +436,10 @@ void Exchange::notify(std::unique_lock<std::mutex> lock) {
     [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
   }
   // Under the lock, too: see Sink.
-  if (sink_ != nullptr) sink_->on_news(this);
+  const Sink::Told told = sink_ != nullptr ? sink_->on_news(this) : Sink::Told();
   lock.unlock();
   if (waiting) work_ready_.notify_one();
+  NewsBatch::wake(told);
 }
 
 // Lock order: exchange, then mailbox. The mailbox never calls into an exchange with its own lock held.

@@ -48,16 +48,47 @@ struct BodyRead {
 
 class Exchange;
 
+// Whoever sleeps until there are news. Lives as long as the process.
+class Wakeup {
+ public:
+  // Any thread.
+  virtual void wake() noexcept = 0;
+
+ protected:
+  ~Wakeup() = default;
+};
+
 // Told of news for the serving side instead of a waiting thread: for a server that lives on the loop's own thread (a daemon
 // process), or whose requests hold no thread while they wait (parking). Called by whatever thread brought the news, with the
 // exchange's lock held: once another sink is set, or none, the former one is called no more and may go. It must not call the
 // exchange.
 class Sink {
  public:
-  virtual void on_news(Exchange* exchange) noexcept = 0;
+  struct Told {
+    Wakeup* sleeper = nullptr;  // to be woken by the caller, once it holds no lock; null: nobody
+    bool urgent = true;         // else after its batch, see NewsBatch
+  };
+  virtual Told on_news(Exchange* exchange) noexcept = 0;
 
  protected:
   ~Sink() = default;
+};
+
+// While it exists on a thread, this thread wakes sleepers that are not in a hurry only once, at its end: an application that
+// answers many requests in one turn of its loop wakes whoever sends the answers when there are that many to send. A sleeper
+// in no hurry looks by itself within a millisecond, so a turn may take its time.
+class NewsBatch {
+ public:
+  NewsBatch();
+  ~NewsBatch();
+  NewsBatch(const NewsBatch&) = delete;
+  NewsBatch& operator=(const NewsBatch&) = delete;
+  // Any thread, batch or not. Wakes now, or at the end of the calling thread's batch.
+  static void wake(const Sink::Told& told);
+
+ private:
+  Wakeup* sleeper_ = nullptr;
+  NewsBatch* const outer_;
 };
 
 // Told of the end of a request that a thread serves (see Exchange::serve_by_thread). Called with the exchange's lock held, by

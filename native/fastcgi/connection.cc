@@ -72,12 +72,13 @@ void Connection::close() {
   interest_ = 0;
 }
 
-void Connection::on_news(Exchange*) noexcept {
+exchange::Sink::Told Connection::on_news(Exchange*) noexcept {
   if (server_->on_loop_thread()) {
     server_->mark(this);
   } else {
     server_->mark_from_thread(this);
   }
+  return {};
 }
 
 void Connection::on_socket(uint32_t events) {

@@ -42,7 +42,7 @@ class Connection final : public exchange::Sink {
   bool has_unsent() const { return !queue_.empty(); }
 
   void on_socket(uint32_t events);
-  void on_news(exchange::Exchange* exchange) noexcept override;
+  Told on_news(exchange::Exchange* exchange) noexcept override;
   // Takes what the application has handed over and sends what the socket takes.
   void pump();
   // The worker takes no further requests: an idle connection says so, a busy one after its request.

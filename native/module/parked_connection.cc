@@ -210,6 +210,7 @@ void ParkedConnection::end_request(int result) {
   // An answer that was begun and taken back is no error of an error page.
   if (result != OK && result != DONE) r->status = HTTP_OK;
   ap_die(result, r);
+  forget_input();
   ap_process_request_after_handler(r);
   advance();
 }
@@ -219,6 +220,7 @@ void ParkedConnection::process() {
   do {
     c_->cs->state = CONN_STATE_READ_REQUEST_LINE;
     c_->sbh = nullptr;
+    forget_input();
     const int status = ap_run_process_connection(c_);
     c_->sbh = unseen_;
     if (status != OK && status != DONE) return linger();
@@ -304,6 +306,7 @@ void ParkedConnection::close() {
   phase_ = Phase::kClosed;
   c_->cs->state = CONN_STATE_SUSPENDED;
   apr_socket_timeout_set(socket, 0);
+  unwatch_client();
   apr_socket_close(socket);
   apr_pool_clear(pool);
   parking_->destroy_later(pool);
@@ -320,6 +323,7 @@ Parked::Wants ParkedConnection::wants() const {
   if (phase_ == Phase::kRequest) return request_wants();
   wants.client_fd = fd_;
   wants.client_events = EPOLLIN;
+  wants.input_is_drained = phase_ == Phase::kKeptAlive;
   wants.until = until_;
   if (parking_->stop_state() != Parking::Stop::kNo) wants.until = std::min(until_, parking_->stop_deadline());
   const bool may_write = phase_ == Phase::kWriting;

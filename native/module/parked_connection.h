@@ -67,7 +67,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   static ParkedConnection* served_here(const conn_rec* c);
   static apr_status_t request_counted(void* parked) noexcept;
   void note_timeouts(const request_rec* r);
-  void on_news(exchange::Exchange*) noexcept override { wake(kNews); }
+  Told on_news(exchange::Exchange*) noexcept override { return wake_later(kNews); }
   Wants run(uint32_t why, uint32_t client_events, apr_thread_t* thread) noexcept override;
   void take_over(apr_thread_t* thread);
   void attach(request_rec* r, ServedRequest* served);

@@ -46,15 +46,16 @@ void Pumps::finish(uint64_t token) {
   entries_.erase(entry);
 }
 
-void Pumps::on_news(Exchange* exchange) noexcept {
+exchange::Sink::Told Pumps::on_news(Exchange* exchange) noexcept {
   uint64_t token = 0;
   {
     std::lock_guard lock(mutex_);
     const auto found = waiting_.find(exchange);
-    if (found == waiting_.end() || std::exchange(found->second.told, true)) return;
+    if (found == waiting_.end() || std::exchange(found->second.told, true)) return {};
     token = found->second.token;
   }
   tell_(token);
+  return {};
 }
 
 }  // namespace nwsgi::python_addon

@@ -34,7 +34,7 @@ class Pumps final : public exchange::Sink {
   const exchange::Work* take(uint64_t token);
   void finish(uint64_t token);
 
-  void on_news(Exchange* exchange) noexcept override;
+  exchange::Sink::Told on_news(Exchange* exchange) noexcept override;
 
  private:
   explicit Pumps(Tell tell) : tell_(std::move(tell)) {}
