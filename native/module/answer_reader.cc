@@ -25,8 +25,8 @@ constexpr size_t kBufferSize = fastcgi::kHeaderSize + fastcgi::kLongestContent +
 // Less room than this at the end of the buffer: what is in it moves to the begin.
 constexpr size_t kLeastRoom = 16 * 1024;
 
-// The buffer of the last reader of this thread: a request has it while it lasts, and requests of one thread follow each
-// other (subrequests inside a response excepted, which make another).
+// Readers of a thread receive one after the other, and have the buffer only then; one that is left with the begin of a record
+// keeps it until the rest has come.
 thread_local std::unique_ptr<char[]> spare_buffer;
 
 // Descriptors of one answer: the server has them until the request is over. wsgi.file_wrapper takes one.
@@ -42,18 +42,16 @@ bool can_be_sent(const OutputItem& item) {
 
 }  // namespace
 
-AnswerReader::AnswerReader(uint16_t request_id, size_t longest_line)
-    : id_(request_id), longest_line_(longest_line), buffer_(std::move(spare_buffer)) {
-  if (!buffer_) buffer_.reset(new char[kBufferSize]);
-}
+AnswerReader::AnswerReader(uint16_t request_id, size_t longest_line) : id_(request_id), longest_line_(longest_line) {}
 
 AnswerReader::~AnswerReader() {
   std::free(chunk_.data);
   for (const int fd : descriptors_) ::close(fd);
-  spare_buffer = std::move(buffer_);
 }
 
 int AnswerReader::places(iovec (&places)[2]) {
+  if (!buffer_) buffer_ = std::move(spare_buffer);
+  if (!buffer_) buffer_.reset(new char[kBufferSize]);
   if (begin_ == end_of_data_) {
     begin_ = end_of_data_ = 0;
   } else if (kBufferSize - end_of_data_ < kLeastRoom) {
@@ -85,6 +83,10 @@ void AnswerReader::received(size_t size) {
   }
   end_of_data_ += size;
   parse();
+  if (begin_ != end_of_data_) return;
+  begin_ = end_of_data_ = 0;
+  if (!spare_buffer) spare_buffer = std::move(buffer_);
+  buffer_.reset();
 }
 
 std::vector<OutputItem> AnswerReader::take_output() {

@@ -29,7 +29,7 @@ class AnswerReader {
 
   // Where the next bytes go, in this order; the number of places (1 or 2).
   int places(iovec (&places)[2]);
-  // So many bytes were put there. Descriptors that came with them are given first; the reader owns them from then on.
+  // So many bytes were put there, after every places(). Descriptors that came with them are given first; the reader owns them from then on.
   void received_descriptor(int fd);
   void received(size_t size);
 
@@ -69,7 +69,7 @@ class AnswerReader {
 
   const uint16_t id_;
   const size_t longest_line_;
-  std::unique_ptr<char[]> buffer_;
+  std::unique_ptr<char[]> buffer_;  // null while nothing is in it
   size_t begin_ = 0;
   size_t end_of_data_ = 0;
   exchange::Chunk chunk_;      // of a record that has arrived in part; owned

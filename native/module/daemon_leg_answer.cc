@@ -144,7 +144,7 @@ void DaemonLeg::receive(int flags) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   const ssize_t size = ::recvmsg(connection_->fd, &message, flags | MSG_CMSG_CLOEXEC);
-  if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return reader_->received(0);
   if (size <= 0) return lose(loss_by(size < 0 ? errno : 0));
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
