@@ -48,6 +48,8 @@ export default [
     name: 'nginx',
     title: 'NGINX → node',
     runs: ['node'],
+    // The same application as "hello" there.
+    when: ({ name }) => name !== 'http',
     async provide(note) {
       const said = await provideFrontServers(note);
       if (frontServers().nginx === undefined) throw new UserError(said ?? 'there is no nginx');

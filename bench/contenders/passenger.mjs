@@ -9,6 +9,8 @@ export default {
   name: 'passenger',
   title: 'Passenger for Apache',
   runs: ['node'],
+  /** The other frameworks say nothing more about it. */
+  when: ({ name }) => !['http', 'fastify', 'hono'].includes(name),
   packages: ['libapache2-mod-passenger'],
   version: () => packageVersion('passenger'),
   async start(host) {

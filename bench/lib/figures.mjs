@@ -23,6 +23,7 @@ export const figures = {
   throughput: { title: 'bytes/s', write: (value) => `${bytes(value)}/s`, more: true },
   seconds: { title: 'time', write: (value) => milliseconds(value * 1000) },
   cpuSeconds: { title: 'CPU time', write: (value) => milliseconds(value * 1000) },
+  lost: { title: 'requests lost', write: count },
   errors: { title: 'errors', write: count },
 };
 

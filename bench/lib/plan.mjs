@@ -42,34 +42,51 @@ export function takesPart(scenario, application, contender) {
 }
 
 /** `rounds`: a number, or numbers by application, "other" for the rest. */
-const roundsOf = ({ rounds = 1 }, application) => (typeof rounds === 'number' ? rounds : (rounds[application.name] ?? rounds.other));
+const roundsIn = ({ rounds = 1 }, application) => (typeof rounds === 'number' ? rounds : (rounds[application.name] ?? rounds.other));
+
+/** Rounds of a case: those of the part, or fewer. */
+export const roundsOf = (part, case_) => Math.min(part.rounds, case_.rounds ?? part.rounds);
+
+/** True when a word of a pattern is this very name. */
+const isNamed = (patterns, name) => patterns.some((pattern) => pattern.split('/').some((word) => glob(word).test(name)));
+
+/** A form (full, quick) may be restricted to some names; what --only names is measured all the same. */
+const isInForm = (restriction, patterns, name) => restriction === undefined || restriction.includes(name) || isNamed(patterns, name);
+
+function casesOf(scenario, form, application, contender, only) {
+  if (!takesPart(scenario, application, contender) || !isInForm(form.contenders, only, contender.name)) return [];
+  return scenario.cases.filter(
+    ({ name, when }) =>
+      isInForm(form.cases, only, name) && (when?.(contender, application) ?? true) && matches(only, [scenario.name, application.name, contender.name, name]),
+  );
+}
+
+/**
+ * @typedef {{scenario: any, application: any, cells: {contender: any, cases: any[]}[], rounds: number, seconds: number}} Part
+ *   the contenders of an application in a scenario, each with its cases
+ */
 
 /**
  * What is to be done: for each scenario and application the contenders with their cases.
+ * @param {{name: string}[]} scenarios
+ * @param {{name: string}[]} contenders
  * @param {{quick: boolean, only: string[], rounds?: number, seconds?: number}} options
+ * @returns {Part[]}
  */
 export function makePlan(scenarios, contenders, options) {
+  const { quick, only, rounds, seconds } = options;
   const plan = [];
   for (const scenario of scenarios) {
-    const form = options.quick ? scenario.quick : scenario.full;
-    // With --only, what the quick form leaves out can be asked for by its name.
-    const named = options.only.length > 0;
-    if (!form && !(named && options.quick)) continue;
-    const settings = { ...scenario.full, ...form };
+    const form = quick ? scenario.quick || (isNamed(only, scenario.name) && scenario.full) : scenario.full;
+    if (!form) continue;
     for (const entry of scenario.applications) {
       const application = typeof entry === 'string' ? applications[entry] : entry;
-      if (!named && form.applications !== undefined && !form.applications.includes(application.name)) continue;
-      const cells = [];
-      for (const contender of contenders.filter((candidate) => takesPart(scenario, application, candidate))) {
-        const cases = scenario.cases.filter(({ name, when }) => {
-          if (form && form.cases !== undefined && !form.cases.includes(name) && !matches(options.only, [name])) return false;
-          if (!named && form.contenders !== undefined && !form.contenders.includes(contender.name)) return false;
-          return (when?.(contender, application) ?? true) && matches(options.only, [scenario.name, application.name, contender.name, name]);
-        });
-        if (cases.length > 0) cells.push({ contender, cases });
-      }
+      if (!isInForm(form.applications, only, application.name)) continue;
+      const cells = contenders
+        .map((contender) => ({ contender, cases: casesOf(scenario, form, application, contender, only) }))
+        .filter(({ cases }) => cases.length > 0);
       if (cells.length === 0) continue;
-      plan.push({ scenario, application, cells, rounds: options.rounds ?? roundsOf(settings, application), seconds: options.seconds ?? settings.seconds ?? 1 });
+      plan.push({ scenario, application, cells, rounds: rounds ?? roundsIn(form, application), seconds: seconds ?? form.seconds ?? 1 });
     }
   }
   return plan;
@@ -83,8 +100,10 @@ export function unmatched(plan, patterns) {
 }
 
 /** Seconds that a part of the plan takes, about. */
-export function estimate({ scenario, cells, rounds, seconds }) {
-  const each = (case_) => (scenario.takes?.({ seconds, ...case_ }) ?? seconds) + 0.4;
-  const starts = scenario.fresh ? 0 : 1.5;
-  return cells.reduce((sum, { cases }) => sum + starts + (scenario.warmUp ? 1.2 : 0) + rounds * cases.reduce((total, case_) => total + each(case_), 0), 0);
+export function estimate(part) {
+  const { scenario, cells, seconds } = part;
+  const starts = 0.8 + (scenario.warmUp ? 1.2 : 0);
+  const one = (case_) => (scenario.takes?.({ seconds, ...case_ }) ?? seconds) + 0.3 + (scenario.fresh ? starts : 0);
+  const all = (cases) => cases.reduce((sum, case_) => sum + roundsOf(part, case_) * one(case_), 0);
+  return cells.reduce((sum, { cases }) => sum + (scenario.fresh ? 0 : starts) + all(cases), 0);
 }

@@ -103,7 +103,7 @@ export function toReadme(run) {
   return parts.join('\n\n');
 }
 
-const [begin, end] = ['<!-- npm run bench -- update-readme: begin -->', '<!-- npm run bench -- update-readme: end -->'];
+const [begin, end] = ['<!-- npm run bench -- --update-readme: begin -->', '<!-- npm run bench -- --update-readme: end -->'];
 
 /** Puts text between the markers. */
 export function replaceBlock(text, block) {

@@ -1,7 +1,7 @@
 // Runs a plan: starts the contenders of an application, checks what they answer, and measures round by round, so that what
 // disturbs the machine disturbs neighbours alike.
 import { Group } from './host.mjs';
-import { estimate } from './plan.mjs';
+import { estimate, roundsOf } from './plan.mjs';
 
 /**
  * @typedef {{scenario: string, application: string, contender: string, case: string, rounds: Record<string, number>[], invalid?: string, seconds?: number}} Result
@@ -64,7 +64,7 @@ export class Runner {
           // Who begins changes from round to round.
           const cells = part.cells.map((_, index) => part.cells[(index + round) % part.cells.length]);
           for (const cell of cells) {
-            if (!cell.cases.includes(case_) || !places.has(cell)) continue;
+            if (!cell.cases.includes(case_) || !places.has(cell) || round >= roundsOf(part, case_)) continue;
             await this.#measure(part, cell, case_, places.get(cell), round);
           }
         }
@@ -78,7 +78,7 @@ export class Runner {
   async #runFresh(part) {
     for (let round = 0; round < part.rounds; round += 1) {
       for (const cell of part.cells) {
-        for (const case_ of cell.cases) {
+        for (const case_ of cell.cases.filter((one) => round < roundsOf(part, one))) {
           const group = new Group(this.machine, { application: part.application, apache: part.scenario.apache });
           try {
             const place = await group.start(cell.contender);

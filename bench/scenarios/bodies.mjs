@@ -21,7 +21,7 @@ export default {
     up('1m-up', '1 MiB up', 1024 * 1024),
   ],
   columns: ['rate', 'p99', 'cpu'],
-  full: { rounds: 3, seconds: 1 },
+  full: { rounds: 2, seconds: 1 },
   quick: false,
   async check(place, load, cases) {
     for (const { path, length, send, method } of cases) {

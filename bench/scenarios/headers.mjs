@@ -14,7 +14,7 @@ export default {
   ],
   contenders: ['nwsgi-embedded', 'nwsgi-daemon', 'c-location', 'c-resolved', 'mod_proxy', 'node'],
   columns: ['rate', 'p50', 'p99', 'cpu'],
-  full: { rounds: 4, seconds: 2 },
+  full: { rounds: 3, seconds: 1, applications: ['hello'], contenders: ['nwsgi-embedded', 'nwsgi-daemon', 'c-location', 'mod_proxy'] },
   quick: false,
   check: (place) => place.check({ body: 'Hello world\n' }),
   warmUp: (place, load) => load.wrk(place.url('/'), { connections: 32, seconds: 1, headers: headers(64) }),

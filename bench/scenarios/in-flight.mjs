@@ -39,7 +39,7 @@ export default {
     again: { title: '… in a second wave', write: kibibytes },
     left: { title: '… left afterwards', write: kibibytes },
   },
-  full: { rounds: 2, seconds: 8 },
+  full: { rounds: 1, seconds: 6, cases: ['10000'], contenders: ['nwsgi-embedded', 'nwsgi-daemon', 'mod_proxy', 'node'] },
   quick: { rounds: 1, seconds: 6, cases: ['10000'], contenders: ['nwsgi-embedded'] },
   takes: ({ seconds }) => 2 * seconds + 7,
   check: (place) => place.check({ path: '/1', body: 'Hello world\n' }),

@@ -43,7 +43,7 @@ export default {
     growth: { title: 'growth after the first 100,000', write: percent },
     pss: { title: 'memory (PSS) at the end' },
   },
-  full: { rounds: 1 },
+  full: { rounds: 1, applications: ['hello'], cases: ['auto'], contenders: ['nwsgi-embedded'] },
   quick: false,
   takes: () => 40,
   check: (place) => place.check({ body: 'Hello world\n' }),

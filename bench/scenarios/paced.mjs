@@ -4,10 +4,10 @@ import { requestFigures } from '../lib/request-figures.mjs';
 export default {
   name: 'paced',
   title: 'At an equal rate: 32 connections, 8 ms before each request',
-  applications: ['hello', 'python', 'flask'],
+  applications: ['python', 'flask', 'hello'],
   cases: [{ name: 'paced', title: 'some 3,500/s' }],
   columns: ['rate', 'p50', 'p99', 'cpu'],
-  full: { rounds: 3, seconds: 1 },
+  full: { rounds: 3, seconds: 1, applications: ['python', 'flask'], contenders: ['nwsgi-embedded', 'nwsgi-daemon', 'mod_wsgi-embedded', 'mod_wsgi-daemon'] },
   quick: false,
   check: (place) => place.check({ body: 'Hello world\n' }),
   warmUp: (place, load) => load.wrk(place.url('/'), { connections: 32, seconds: 1 }),

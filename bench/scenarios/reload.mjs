@@ -11,7 +11,7 @@ export default {
   cases: [{ name: 'reload', title: 'reload' }],
   columns: ['rate', 'p99', 'max', 'errors', 'reloads'],
   figures: { reloads: { title: 'reloads', write: (value) => String(value), more: true } },
-  full: { rounds: 1, seconds: 5 },
+  full: { rounds: 1, seconds: 4 },
   quick: false,
   check: (place) => place.check({ body: 'Hello world\n' }),
   warmUp: (place, load) => load.wrk(place.url('/'), { connections: 32, seconds: 1 }),

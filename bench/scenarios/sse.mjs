@@ -27,7 +27,7 @@ export default {
     cpu: { title: 'CPU for each event', write: (value) => `${value.toFixed(1)} µs` },
     each: { title: 'memory for each stream', write: (value) => `${(value / 1024).toFixed(1)} KiB` },
   },
-  full: { rounds: 2, seconds: 10 },
+  full: { rounds: 1, seconds: 10, cases: ['10000'], applications: ['events'] },
   quick: { rounds: 1, seconds: 5, cases: ['10000'], applications: ['events'], contenders: ['nwsgi-embedded'] },
   takes: ({ seconds, streams }) => seconds + 4 + streams / 2500,
   check: (place) => place.check({ body: 'Hello world\n' }),
