@@ -93,6 +93,8 @@ bool Conversation::step() {
   for (;;) {
     if (given_up_ != 0) return over(give_up(given_up_));
     if (tunnel_) return !tunnel_->step() && over(OK);
+    // Before it is tried again: a socket that is not called writable may have room for some bytes all the same.
+    if (writer_.held() && !limits_hold()) continue;
     if (writer_.held() && send_held()) return true;
     if (draining_ && drain()) return over(OK);
     if (writer_.held() || draining_) {
@@ -216,7 +218,9 @@ milliseconds Conversation::patience() const {
   }
   if (writer_.held()) return std::chrono::ceil<milliseconds>(held_since_ + microseconds(client_.timeout()) - now);
   milliseconds slice = starved_ ? kSlice : kLongSlice;
-  if (mind_half_close_from_ > now) slice = kHalfCloseSlice;
+  if (mind_half_close_from_ > now) {
+    slice = std::min(kHalfCloseSlice, std::chrono::ceil<milliseconds>(mind_half_close_from_ - now));
+  }
   exchange::ServerLeg::Awaited own;
   leg_->awaits_on_server(&own);
   return std::chrono::ceil<milliseconds>(std::min(wait_until(slice), own.until) - now);
@@ -258,10 +262,10 @@ void Conversation::note(const ClientWatch::Found& found) {
 // still be on their way through the filters: take them, or find out that the rest of the body will never come and let
 // the application say so.
 bool Conversation::still_listening() {
-  if (body_.finished()) return false;
+  const Clock::time_point now = Clock::now();
+  if (body_.finished()) return waits_for_early_answer(now);
   if (!body_.failed()) body_.pump();
   if (body_.finished()) return true;
-  const Clock::time_point now = Clock::now();
   if (body_.failed()) {
     if (gone_at_ == Clock::time_point{}) gone_at_ = now + kUnreadHalfCloseGrace;
     if (!read_failed_ && leg_->body_requested_on_server()) {
@@ -271,6 +275,14 @@ bool Conversation::still_listening() {
     if (now >= gone_at_) return false;
   }
   mind_half_close_from_ = now + kHalfCloseSlice;
+  return true;
+}
+
+// In place nobody looks while an answer may come soon. Clients that close their side after the request get such an answer.
+bool Conversation::waits_for_early_answer(Clock::time_point now) {
+  const milliseconds left = kShortWait - std::chrono::floor<milliseconds>(microseconds(apr_time_now() - r_->request_time));
+  if (!parked_ || left.count() <= 0) return false;
+  mind_half_close_from_ = now + std::min(left, kShortWait);
   return true;
 }
 

@@ -65,6 +65,7 @@ class Conversation final {
   bool drain();
   bool limits_hold();
   bool still_listening();
+  bool waits_for_early_answer(exchange::Clock::time_point now);
   void client_left();
   bool become_tunnel(std::vector<exchange::OutputItem>* output, std::ptrdiff_t upgrade);
   void mind_hand_over();

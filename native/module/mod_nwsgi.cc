@@ -10,6 +10,7 @@
 #include "module/daemon_process.h"
 #include "module/directives.h"
 #include "module/handler.h"
+#include "module/head_gate.h"
 #include "module/lifecycle.h"
 #include "module/loading.h"
 #include "module/log.h"
@@ -57,6 +58,7 @@ void register_hooks(apr_pool_t* pool) {
   register_trailer_filter();
   register_soft_flush();
   register_paced_output();
+  register_head_gate();
   register_parking_status();
 }
 

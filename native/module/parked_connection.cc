@@ -37,6 +37,8 @@ constexpr seconds kLongLinger{30};
 // Steps without a pause in which a request has something to do, before others get their turn.
 constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
+// How often mod_reqtimeout is asked while a head is awaited.
+constexpr seconds kHeadSlice{1};
 
 int descriptor_of(conn_rec* c) {
   apr_socket_t* const socket = ap_get_conn_socket(c);
@@ -167,12 +169,7 @@ Parked::Wants ParkedConnection::run(uint32_t why, uint32_t client_events, apr_th
       else if (client) advance();
       break;
     case Phase::kKeptAlive:
-      if (client && !c_->aborted) {
-        process();
-      } else if (c_->aborted || time_is_up || stopping) {
-        apr_table_setn(c_->notes, "short-lingering-close", "1");
-        linger();
-      }
+      await_request(client);
       break;
     case Phase::kLingering:
       // Those that close when the server stops are not waited for.
@@ -213,6 +210,29 @@ void ParkedConnection::end_request(int result) {
   forget_input();
   ap_process_request_after_handler(r);
   advance();
+}
+
+// True when httpd can read the next head without waiting.
+bool ParkedConnection::head_is_here() {
+  if (gate_ == nullptr) gate_ = HeadGate::install(c_);
+  forget_input();
+  const HeadGate::Found found = gate_->look();
+  if (found == HeadGate::Found::kPart) until_ = Clock::now() + microseconds(timeout_);
+  return found == HeadGate::Found::kAll;
+}
+
+void ParkedConnection::await_request(bool client) {
+  // mod_reqtimeout looks at its clock when it is read from.
+  const bool look = client || (gate_ != nullptr && gate_->waits());
+  if (!c_->aborted && look && head_is_here()) return process();
+  const bool waits = gate_ != nullptr && gate_->waits();
+  if (!c_->aborted && waits && expired()) {
+    gate_->give_up();
+    return process();
+  }
+  if (!c_->aborted && (waits || (!expired() && parking_->stop_state() == Parking::Stop::kNo))) return;
+  apr_table_setn(c_->notes, "short-lingering-close", "1");
+  linger();
 }
 
 // The connection's next request, as far as it gets without waiting.
@@ -263,7 +283,11 @@ bool ParkedConnection::after_processing() {
     linger();
     return false;
   }
-  if (c_->data_in_input_filters) return true;
+  if (c_->data_in_input_filters && head_is_here()) return true;
+  if (gate_ != nullptr && gate_->waits()) {
+    phase_ = Phase::kKeptAlive;
+    return false;
+  }
   if (parking_->stop_state() != Parking::Stop::kNo) {
     linger();
     return false;
@@ -325,7 +349,10 @@ Parked::Wants ParkedConnection::wants() const {
   wants.client_events = EPOLLIN;
   wants.input_is_drained = phase_ == Phase::kKeptAlive;
   wants.until = until_;
-  if (parking_->stop_state() != Parking::Stop::kNo) wants.until = std::min(until_, parking_->stop_deadline());
+  if (phase_ == Phase::kKeptAlive && gate_ != nullptr && gate_->waits()) {
+    wants.until = std::min(until_, Clock::now() + kHeadSlice);
+  }
+  if (parking_->stop_state() != Parking::Stop::kNo) wants.until = std::min(wants.until, parking_->stop_deadline());
   const bool may_write = phase_ == Phase::kWriting;
 #if NWSGI_ASYNC_WAITIO
   const conn_sense_e sense = c_->cs->sense;

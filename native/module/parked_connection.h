@@ -16,6 +16,7 @@
 
 #include "exchange/exchange.h"
 #include "module/conversation.h"
+#include "module/head_gate.h"
 #include "module/parking.h"
 
 // The MPM waits for the client on behalf of other modules, too.
@@ -57,7 +58,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
     kRequest,     // a request waits
     kWaitIo,      // some module waits for the client (CONN_STATE_ASYNC_WAITIO)
     kWriting,     // httpd's filters hold output that the client has not taken
-    kKeptAlive,   // between two requests
+    kKeptAlive,   // between two requests, or while the head of the next one comes in pieces
     kLingering,   // our side is closed
     kClosed,
   };
@@ -73,6 +74,8 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   void attach(request_rec* r, ServedRequest* served);
   void step_request(uint32_t why, uint32_t client_events);
   void end_request(int result);
+  void await_request(bool client);
+  bool head_is_here();
   void process();
   void advance();
   bool after_processing();
@@ -91,6 +94,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   ap_sb_handle_t* unseen_ = nullptr;  // of no thread: what the connection has else (parked_hooks.cc)
   int fd_ = -1;
   Phase phase_ = Phase::kHandedOver;
+  HeadGate* gate_ = nullptr;  // from the first look for a next request on
   request_rec* r_ = nullptr;         // while a request waits
   ServedRequest* served_ = nullptr;  // the same
   apr_interval_time_t timeout_;
