@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,19 +20,35 @@ namespace nwsgi::exchange {
 namespace {
 // Somebody that was woken for a place may die before it takes it: nobody sleeps longer than this without a look.
 constexpr std::chrono::milliseconds kLongestSleep{500};
+
+// An entry of ScoreboardPool::fronts: process ID (at most 2^22), time in units of 16 µs.
+constexpr int kAgeBits = 42;
+constexpr uint64_t kAgeMask = (uint64_t{1} << kAgeBits) - 1;
+
+uint64_t age_of(Scoreboard::Clock::time_point since) {
+  const auto age = std::chrono::duration_cast<std::chrono::microseconds>(since.time_since_epoch()).count() / 16;
+  return static_cast<uint64_t>(age) & kAgeMask;
+}
+
+uint32_t bit_of(uint32_t front) { return front < ScoreboardPool::kFronts ? uint32_t{1} << front : UINT32_MAX; }
 }  // namespace
 
-bool futex_wait(const std::atomic<uint32_t>* word, uint32_t seen, std::chrono::nanoseconds longest) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
+bool futex_wait(const std::atomic<uint32_t>* word, uint32_t seen, std::chrono::nanoseconds longest, uint32_t who) {
+  // With a set of bits the kernel wants the time at which to end.
   timespec limit{};
+  ::clock_gettime(CLOCK_MONOTONIC, &limit);
+  const auto until = std::chrono::seconds(limit.tv_sec) + std::chrono::nanoseconds(limit.tv_nsec) + longest;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(until);
   limit.tv_sec = static_cast<time_t>(seconds.count());
-  limit.tv_nsec = static_cast<long>((longest - seconds).count());
-  return ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAIT, seen, &limit, nullptr, 0) == 0 ||
+  limit.tv_nsec = static_cast<long>((until - seconds).count());
+  return ::syscall(SYS_futex, reinterpret_cast<const uint32_t*>(word), FUTEX_WAIT_BITSET, seen, &limit, nullptr, who) == 0 ||
          errno != ETIMEDOUT;
 }
 
-void futex_wake(std::atomic<uint32_t>* word, int most) {
-  ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE, most, nullptr, nullptr, 0);
+int futex_wake(std::atomic<uint32_t>* word, int most, uint32_t who) {
+  const long woken =
+      ::syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_BITSET, most, nullptr, nullptr, who);
+  return static_cast<int>(std::max(woken, 0L));
 }
 
 int Scoreboard::create() {
@@ -189,15 +206,53 @@ void Scoreboard::end_wait(uint32_t pool, Clock::time_point began) const {
   entry.queue_waits.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Scoreboard::wait_for_freed(uint32_t pool, uint32_t seen, Clock::time_point until) const {
+void Scoreboard::wait_for_freed(uint32_t pool, uint32_t seen, Clock::time_point until, uint32_t front) const {
   const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(until - Clock::now());
   if (left.count() <= 0) return;
-  futex_wait(&this->pool(pool).freed, seen, std::min<std::chrono::nanoseconds>(left, kLongestSleep));
+  futex_wait(&this->pool(pool).freed, seen, std::min<std::chrono::nanoseconds>(left, kLongestSleep), bit_of(front));
+}
+
+uint32_t Scoreboard::set_front(uint32_t pool, uint32_t front, Clock::time_point since) const {
+  auto& fronts = this->pool(pool).fronts;
+  const auto own = static_cast<uint64_t>(::getpid());
+  const uint64_t value = own << kAgeBits | age_of(since);
+  if (front < ScoreboardPool::kFronts) {
+    uint64_t before = fronts[front].load();
+    // Only its owner changes an entry, unless he is dead.
+    if (before >> kAgeBits == own && fronts[front].compare_exchange_strong(before, value)) return front;
+  }
+  for (uint32_t i = 0; i < ScoreboardPool::kFronts; ++i) {
+    uint64_t before = fronts[i].load();
+    const auto owner = static_cast<pid_t>(before >> kAgeBits);
+    const bool free = before == 0 || (::kill(owner, 0) != 0 && errno == ESRCH);
+    if (free && fronts[i].compare_exchange_strong(before, value)) return i;
+  }
+  return kNoFront;
+}
+
+void Scoreboard::clear_front(uint32_t pool, uint32_t front) const {
+  if (front >= ScoreboardPool::kFronts) return;
+  auto& entry = this->pool(pool).fronts[front];
+  uint64_t before = entry.load();
+  if (before >> kAgeBits == static_cast<uint64_t>(::getpid())) entry.compare_exchange_strong(before, 0);
 }
 
 void Scoreboard::announce(uint32_t pool, bool everybody) const {
   ScoreboardPool& entry = this->pool(pool);
   entry.freed.fetch_add(1);
+  uint32_t oldest = kNoFront;
+  uint64_t since = 0;
+  for (uint32_t i = 0; i < ScoreboardPool::kFronts && !everybody; ++i) {
+    const uint64_t front = entry.fronts[i].load();
+    if (front == 0) continue;
+    const uint64_t age = front & kAgeMask;
+    // Ages count up, and around.
+    if (oldest != kNoFront && ((since - age) & kAgeMask) > kAgeMask / 2) continue;
+    if (oldest != kNoFront && age == since) continue;
+    oldest = i;
+    since = age;
+  }
+  if (oldest != kNoFront && futex_wake(&entry.freed, 1, bit_of(oldest)) != 0) return;
   futex_wake(&entry.freed, everybody ? INT_MAX : 1);
 }
 

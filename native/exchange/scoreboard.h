@@ -45,6 +45,7 @@ enum class PoolState : uint32_t { kFree, kUsed, kUnavailable };
 // The workers of one application group.
 struct ScoreboardPool {
   static constexpr size_t kNameSize = 256;
+  static constexpr size_t kFronts = 24;
 
   std::atomic<PoolState> state;         // supervisor; written after name and limits
   std::atomic<uint32_t> name_length;    // see Scoreboard::pool_name()
@@ -59,7 +60,7 @@ struct ScoreboardPool {
   std::atomic<uint64_t> queue_wait_us;  // sum; children
   std::atomic<uint64_t> queue_waits;    // requests that had to wait; children
   char name[kNameSize];                 // supervisor
-  char unused[512 - 64 - kNameSize];
+  std::atomic<uint64_t> fronts[kFronts];  // see Scoreboard::set_front(); children
 };
 
 enum class WorkerState : uint32_t { kFree, kStarting, kServing, kDraining, kEnded };
@@ -125,6 +126,7 @@ static_assert(offsetof(ScoreboardPool, queue_timeouts) == 40);
 static_assert(offsetof(ScoreboardPool, queue_wait_us) == 48);
 static_assert(offsetof(ScoreboardPool, queue_waits) == 56);
 static_assert(offsetof(ScoreboardPool, name) == 64);
+static_assert(offsetof(ScoreboardPool, fronts) == 320);
 
 static_assert(sizeof(ScoreboardWorker) == 512);
 static_assert(offsetof(ScoreboardWorker, state) == 0);
@@ -166,6 +168,7 @@ class Scoreboard {
   static constexpr uint32_t kWorkerSlots = 256;
   static constexpr uint32_t kPoolSlots = 64;
   static constexpr uint32_t kNoPool = UINT32_MAX;
+  static constexpr uint32_t kNoFront = UINT32_MAX;
 
   // Makes an empty table of the usual size; the descriptor has CLOEXEC. -1 and errno on failure.
   static int create();
@@ -212,7 +215,12 @@ class Scoreboard {
   // Between the two: take freed() first, then try to claim; when that fails wait_for_freed() returns when something may
   // have changed since, or at `until`. Spurious returns are allowed.
   uint32_t freed(uint32_t pool) const { return this->pool(pool).freed.load(); }
-  void wait_for_freed(uint32_t pool, uint32_t seen, Clock::time_point until) const;
+  void wait_for_freed(uint32_t pool, uint32_t seen, Clock::time_point until, uint32_t front = kNoFront) const;
+  // A process whose requests stand in a line of its own says since when the first of them has waited, before it waits itself:
+  // of several processes, the one whose request has waited longest is woken. `front`: what the last call returned, which is
+  // kNoFront where there is no room for it (then it is woken in turn).
+  uint32_t set_front(uint32_t pool, uint32_t front, Clock::time_point since) const;
+  void clear_front(uint32_t pool, uint32_t front) const;
   // Says that something that children wait for may have changed: a claim was given back, a worker serves, a state changed.
   void announce(uint32_t pool, bool everybody) const;
 
@@ -229,8 +237,9 @@ class Scoreboard {
   uint32_t workers_ = 0;
 };
 
-// FUTEX_WAIT and FUTEX_WAKE between processes. wait: false on time-out; true when woken, interrupted or *word != seen.
-bool futex_wait(const std::atomic<uint32_t>* word, uint32_t seen, std::chrono::nanoseconds longest);
-void futex_wake(std::atomic<uint32_t>* word, int most);
+// FUTEX_WAIT and FUTEX_WAKE between processes. wait: false on time-out; true when woken, interrupted or *word != seen. wake:
+// how many were woken, of those that share a bit of `who`.
+bool futex_wait(const std::atomic<uint32_t>* word, uint32_t seen, std::chrono::nanoseconds longest, uint32_t who = UINT32_MAX);
+int futex_wake(std::atomic<uint32_t>* word, int most, uint32_t who = UINT32_MAX);
 
 }  // namespace nwsgi::exchange

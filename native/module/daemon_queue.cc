@@ -18,14 +18,31 @@ using exchange::Scoreboard;
 namespace {
 // Announcements wake whoever sleeps; this is for those that were lost with a process.
 constexpr std::chrono::milliseconds kLongestSleep{500};
+
+// A thread that waits in place waits for one place at a time. A token of an earlier one that was left in it wakes it in vain.
+class ThreadWakeFd {
+ public:
+  ~ThreadWakeFd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() {
+    eventfd_t left;
+    if (fd_ < 0) fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    else ::eventfd_read(fd_, &left);
+    return fd_;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+thread_local ThreadWakeFd thread_wake_fd;
+
 }  // namespace
 
 // ---- a place ----
 
-DaemonQueues::Place::~Place() {
-  leave();
-  if (wake_fd_ >= 0) ::close(wake_fd_);
-}
+DaemonQueues::Place::~Place() { leave(); }
 
 Claim DaemonQueues::Place::take_claim() {
   queues_ = nullptr;
@@ -56,7 +73,7 @@ void DaemonQueues::Place::set_sink(exchange::Sink* sink) {
 
 int DaemonQueues::Place::wake_fd() {
   if (wake_fd_ >= 0 || queues_ == nullptr) return wake_fd_;
-  const int fd = ::eventfd(state() == State::kWaiting ? 0 : 1, EFD_NONBLOCK | EFD_CLOEXEC);
+  const int fd = thread_wake_fd.get();
   std::lock_guard lock(queues_->lines_[pool_].mutex);
   wake_fd_ = fd;
   if (fd >= 0 && state() != State::kWaiting) ::eventfd_write(fd, 1);
@@ -74,10 +91,7 @@ void DaemonQueues::Place::tell(State state) {
 
 bool DaemonQueues::enter(uint32_t pool, Place* place) {
   place->leave();
-  if (place->wake_fd_ >= 0) {
-    eventfd_t drained;
-    ::eventfd_read(place->wake_fd_, &drained);
-  }
+  place->wake_fd_ = -1;
   // Counted before the next attempt to claim: whoever frees a place from now on announces it.
   if (!scoreboard_.begin_wait(pool)) return false;
   Line& line = lines_[pool];
@@ -120,11 +134,6 @@ void DaemonQueues::serve_locked(uint32_t pool) {
 
 // ---- the attendant ----
 
-bool DaemonQueues::attended(uint32_t pool) {
-  std::lock_guard lock(lines_[pool].mutex);
-  return lines_[pool].attendant.joinable() && !lines_[pool].ended;
-}
-
 void DaemonQueues::start_attendant_locked(uint32_t pool) {
   Line& line = lines_[pool];
   if (line.ended) return;
@@ -136,6 +145,7 @@ void DaemonQueues::start_attendant_locked(uint32_t pool) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     line.attendant = std::thread([this, pool] { attend(pool); });
+    line.attended.store(true, std::memory_order_relaxed);
   } catch (const std::system_error&) {
     // Whoever stands in line looks for itself.
   }
@@ -150,12 +160,15 @@ void DaemonQueues::attend(uint32_t pool) {
     const uint32_t seen = scoreboard_.freed(pool);
     serve_locked(pool);
     if (!line.places.empty()) {
+      // Other children's requests may have waited longer.
+      const uint32_t front = line.front = scoreboard_.set_front(pool, line.front, line.places.front()->since_);
       lock.unlock();
-      scoreboard_.wait_for_freed(pool, seen, Scoreboard::Clock::now() + kLongestSleep);
+      scoreboard_.wait_for_freed(pool, seen, Scoreboard::Clock::now() + kLongestSleep, front);
       lock.lock();
       woken = true;
       continue;
     }
+    scoreboard_.clear_front(pool, std::exchange(line.front, Scoreboard::kNoFront));
     // The announcement that woke it may have been meant for another child's requests.
     if (std::exchange(woken, false) && scoreboard_.pool(pool).waiting.load() != 0) scoreboard_.announce(pool, false);
     line.more.wait(lock, [&line] { return !line.places.empty() || line.ended; });
@@ -168,11 +181,13 @@ void DaemonQueues::stop() {
     {
       std::lock_guard lock(line.mutex);
       line.ended = true;
+      line.attended.store(false, std::memory_order_relaxed);
       if (!line.attendant.joinable()) continue;
       line.more.notify_one();
     }
     scoreboard_.announce(pool, true);
     line.attendant.join();
+    scoreboard_.clear_front(pool, line.front);
   }
 }
 

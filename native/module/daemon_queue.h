@@ -43,7 +43,7 @@ class DaemonQueues {
     void leave();
 
     // Who is told when state() is not kWaiting any more: the sink (its argument is null), or without one whoever polls
-    // wake_fd() for input (-1: there is no descriptor left; look now and then).
+    // wake_fd(), which is the thread's, for input (-1: there is no descriptor left; look now and then).
     void set_sink(exchange::Sink* sink);
     int wake_fd();
 
@@ -72,7 +72,7 @@ class DaemonQueues {
   // False: the queue is full (counted). Else the place's state says what has come of it, at once or later.
   bool enter(uint32_t pool, Place* place);
   // For who cannot rely on the attendant: there may be none where threads cannot be had.
-  bool attended(uint32_t pool);
+  bool attended(uint32_t pool) const { return lines_[pool].attended.load(std::memory_order_relaxed); }
   void serve(uint32_t pool);
 
   // Ends the threads. Places that still wait are not told any more.
@@ -84,7 +84,9 @@ class DaemonQueues {
     std::condition_variable more;
     std::list<Place*> places;
     std::atomic<uint32_t> length{0};
+    std::atomic<bool> attended{false};
     std::thread attendant;
+    uint32_t front = exchange::Scoreboard::kNoFront;
     bool ended = false;
   };
   void serve_locked(uint32_t pool);

@@ -157,6 +157,58 @@ TEST_CASE("the queue has a limit, and what is refused is counted") {
   CHECK(table.board.pool(pool).waiting == 0);
 }
 
+TEST_CASE("of several who wait, the one whose request has waited longest is woken") {
+  Table table;
+  const uint32_t pool = table.add_pool("pool", 1, 10);
+  const auto now = Scoreboard::Clock::now();
+  constexpr int kProcesses = 3;
+  const int ages[kProcesses] = {20, 60, 40};
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  for (int i = 0; i < kProcesses; ++i) {
+    if (::fork() != 0) continue;
+    const uint32_t front = table.board.set_front(pool, Scoreboard::kNoFront, now - std::chrono::milliseconds(ages[i]));
+    // The same entry as long as it is this process's.
+    if (table.board.set_front(pool, front, now - std::chrono::milliseconds(ages[i])) != front) ::_exit(1);
+    table.board.wait_for_freed(pool, table.board.freed(pool), in(10000), front);
+    table.board.clear_front(pool, front);
+    if (::write(ends[1], &ages[i], sizeof ages[i]) != sizeof ages[i]) ::_exit(1);
+    ::_exit(0);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  for (const int expected : {60, 40, 20}) {
+    table.board.announce(pool, false);
+    int age = 0;
+    REQUIRE(::read(ends[0], &age, sizeof age) == sizeof age);
+    CHECK(age == expected);
+  }
+  for (int i = 0; i < kProcesses; ++i) ::wait(nullptr);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("what a dead process has left does not keep others from being woken") {
+  Table table;
+  const uint32_t pool = table.add_pool("pool", 1, 10);
+  const auto now = Scoreboard::Clock::now();
+  const pid_t gone = ::fork();
+  if (gone == 0) {
+    table.board.set_front(pool, Scoreboard::kNoFront, now - std::chrono::milliseconds(1000));
+    ::_exit(0);
+  }
+  ::waitpid(gone, nullptr, 0);
+  std::thread waiting([&] {
+    const uint32_t front = table.board.set_front(pool, Scoreboard::kNoFront, now);
+    CHECK(front == 0);  // the dead one's
+    table.board.wait_for_freed(pool, table.board.freed(pool), in(10000), 1);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto began = Scoreboard::Clock::now();
+  table.board.announce(pool, false);
+  waiting.join();
+  CHECK(Scoreboard::Clock::now() - began < std::chrono::milliseconds(300));
+}
+
 TEST_CASE("waiting ends at its time, and at once when something has changed before") {
   Table table;
   const uint32_t pool = table.add_pool("pool", 1, 1);
