@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_main.h>
+#include <mpm_common.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -31,8 +32,7 @@ using exchange::ApplicationHost;
 
 // Node's threads hold nothing that a leaving child needs; httpd's parent kills a child that takes much longer.
 constexpr std::chrono::milliseconds kShutdownLimit{2500};
-// How long parked requests outlive the begin of a graceful stop (the same as tunnels), and the end of the parent's patience.
-constexpr std::chrono::seconds kParkedStopTime{15};
+// How long parked requests outlive the end of the parent's patience.
 constexpr std::chrono::seconds kLastWords{1};
 
 // State of this child. Set by start_child(); in the parent, and between configuration passes, it stays empty.
@@ -150,6 +150,13 @@ void stop_now() noexcept try {
 } catch (...) {
 }
 
+// Requests that wait in place go on until they are answered; so do parked ones. httpd's own limit for a graceful stop holds
+// for them in a graceful restart as well.
+exchange::Clock::duration patience_with_parked() {
+  if (ap_graceful_shutdown_timeout <= 0) return Parking::kNoLimit;
+  return std::chrono::seconds(ap_graceful_shutdown_timeout);
+}
+
 bool applications_configured(server_rec* main_server) {
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     const ServerConfig* config = server_config(server);
@@ -237,7 +244,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
 void stop_child(apr_pool_t*, int graceful) noexcept try {
   child().stopping = true;
   if (Parking* const parking = Parking::of_child()) {
-    if (graceful != 0) parking->stop(Parking::Stop::kGraceful, kParkedStopTime);
+    if (graceful != 0) parking->stop(Parking::Stop::kGraceful, patience_with_parked());
     else parking->stop(Parking::Stop::kNow, {});
   }
   ApplicationHost* host = child().host.load(std::memory_order_acquire);

@@ -121,7 +121,7 @@ void Parking::wake() noexcept { impl_->wake_leader(); }
 void Parking::stop(Stop how, Clock::duration patience) noexcept {
   {
     std::lock_guard lock(impl_->mutex);
-    impl_->stop_deadline = std::min(impl_->stop_deadline, Clock::now() + patience);
+    if (patience != kNoLimit) impl_->stop_deadline = std::min(impl_->stop_deadline, Clock::now() + patience);
     stop_.store(std::max(how, stop_.load(std::memory_order_relaxed)), std::memory_order_release);
     for (Parked* parked : impl_->all) {
       if (parked->note(Parked::kStop)) impl_->push_locked(parked);

@@ -110,6 +110,7 @@ class Parking final : private exchange::Wakeup {
 
   // Connections that are kept alive are closed at once; requests that are parked have `patience` left (the shortest that
   // was ever given). kNow: connections are given up with what they have not sent.
+  static constexpr exchange::Clock::duration kNoLimit = exchange::Clock::duration::max();
   void stop(Stop how, exchange::Clock::duration patience) noexcept;
   // Ends what is parked and the service's threads; the main thread of a child whose workers have ended.
   // False when something would not end: the process has to leave without a look back.
