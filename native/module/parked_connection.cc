@@ -22,6 +22,7 @@
 #include "module/parking_status.h"
 #include "module/pending_output.h"
 #include "module/soft_flush.h"
+#include "module/spare_memory.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -39,6 +40,8 @@ constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
 // How often mod_reqtimeout is asked while a head is awaited.
 constexpr seconds kHeadSlice{1};
+// Parked connections from which on memory counts more than the time to pass it on.
+constexpr size_t kMany = 256;
 
 int descriptor_of(conn_rec* c) {
   apr_socket_t* const socket = ap_get_conn_socket(c);
@@ -112,6 +115,7 @@ bool ParkedConnection::park(request_rec* r, ServedRequest* served) {
   parked = made.release();
   make_connection_note(c)->parked = parked;
   parked->attach(r, served);
+  if (service->parked() >= kMany) collect_memory(c, r);
   service->arm(parked, parked->request_wants());
   return true;
 }
@@ -153,6 +157,9 @@ Parked::Wants ParkedConnection::run(uint32_t why, uint32_t client_events, apr_th
   const bool stopping = parking_->stop_state() != Parking::Stop::kNo;
   if (parking_->stop_state() == Parking::Stop::kNow) c_->aborted = 1;
   if (stopping && phase_ != Phase::kRequest && Clock::now() >= parking_->stop_deadline()) c_->aborted = 1;
+  const bool many = parking_->parked() >= kMany;
+  const request_rec* const before = r_;
+  if (many && (phase_ == Phase::kKeptAlive || phase_ == Phase::kRequest)) lend_memory(c_);
   switch (phase_) {
     case Phase::kHandedOver:
     case Phase::kClosed:
@@ -177,6 +184,7 @@ Parked::Wants ParkedConnection::run(uint32_t why, uint32_t client_events, apr_th
       else discard_input();
       break;
   }
+  if (many && (phase_ == Phase::kKeptAlive || phase_ == Phase::kRequest)) collect_memory(c_, r_ != before ? r_ : nullptr);
   return wants();
 }
 
