@@ -111,6 +111,8 @@ RequestBody::Progress RequestBody::take_brigade() {
       return fail(HTTP_BAD_REQUEST, "could not be read", status);
     }
     if (size == 0) continue;
+    // Who sends without having been asked to does not wait for it.
+    r_->expecting_100 = 0;
     if (!discarding_) leg_->push_body_on_server(bytes, size);
     progress = Progress::kMoved;
   }

@@ -67,6 +67,9 @@ export function expectations(language: Language): void {
       const { interim, response } = await client.readFinalResponse();
       expect(interim.length).toBeLessThanOrEqual(1);
       expect(response.text).toBe('abcde');
+      // Its body has come: the connection is used again.
+      await client.send(head('GET /ignore-body?next HTTP/1.1', 'Host: localhost'));
+      expect((await client.readResponse()).text).toBe('ignored GET next');
       client.close();
     });
 
