@@ -7,7 +7,7 @@ import { filesBelow } from './lib/stamps.mjs';
 
 /** Foreign headers, and the folders of native/ that may include them. */
 const foreign = [
-  { name: 'httpd and APR headers', pattern: /^(httpd|http_\w+|ap_\w+|apr\w*|util_\w+|mod_\w+|scoreboard|mpm_common|unixd)\.h$/, folders: ['module'] },
+  { name: 'httpd and APR headers', pattern: /^(httpd|http_\w+|ap_\w+|apr\w*|util_\w+|mod_\w+|scoreboard|mpm_common|unixd)\.h$/, folders: ['module', 'test'] },
   { name: "Node's and V8's C++ headers", pattern: /^(node|v8[\w-]*|cppgc\/.*|libplatform\/.*)(\.h)?$/, folders: ['runtime'] },
   { name: 'Node-API', pattern: /^(napi|node_api|js_native_api\w*)(-inl)?\.h$/, folders: ['bridge', 'python_addon'] },
   { name: 'libuv', pattern: /^uv\.h$/, folders: ['bridge', 'runtime', 'fastcgi'] },
