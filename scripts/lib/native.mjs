@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { nativeBuild, nativeOutput, root } from './paths.mjs';
 import { pythonsToBuild } from './python.mjs';
 import { run, UserError } from './steps.mjs';
@@ -16,7 +16,7 @@ const require = createRequire(import.meta.url);
  * @param {{folder?: string, target?: string, sanitize?: string, force?: boolean}} options
  */
 export async function buildNative(libnode, { folder = nativeBuild, target, sanitize = '', force = false } = {}) {
-  const stamp = `native-${folder === nativeBuild ? 'build' : 'sanitize'}`;
+  const stamp = `native-${basename(folder)}`;
   const sources = [
     join(root, 'CMakeLists.txt'),
     join(root, 'package.json'),

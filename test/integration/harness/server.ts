@@ -346,7 +346,7 @@ export class HttpdServer {
 
   #environment(): NodeJS.ProcessEnv {
     const environment: NodeJS.ProcessEnv = { PATH: process.env.PATH, LANG: 'C.UTF-8' };
-    for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS']) {
+    for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS', 'TSAN_OPTIONS']) {
       if (process.env[name]) environment[name] = process.env[name];
     }
     if (process.env.NWSGI_TEST_PRELOAD) environment.LD_PRELOAD = process.env.NWSGI_TEST_PRELOAD;
