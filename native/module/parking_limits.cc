@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "module/config.h"
+#include "module/daemon_config.h"
 #include "module/log.h"
 
 namespace nwsgi::httpd_side {
@@ -28,6 +29,14 @@ double configured_factor() {
   return factor;
 }
 
+// The factor with which a child of so many threads takes the connections that are wanted. The listener that was stopped goes
+// on below threads + (threads - 1) * factor only; 0: never.
+long factor_for_wanted(int threads) {
+  if (threads < 2) return 0;
+  const long others = threads - 1;
+  return (kWantedConnections - threads + others - 1) / others;
+}
+
 bool has_mounts(server_rec* main_server) {
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     if (server_config(server)->mounts->count != 0) return true;
@@ -45,20 +54,25 @@ int report_parking_limits(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* ser
   if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads <= 0) return OK;
   // event's connections_above_limit(), while all threads are idle because the requests are parked.
   const auto most = static_cast<long>(threads + threads * configured_factor());
-  if (most < kWantedConnections) {
+  const long factor = factor_for_wanted(threads);
+  if (factor == 0) {
+    log_server(server, APLOG_NOTICE, 0, Code::kParkingLimited,
+               "a child process of one thread takes at most %ld connections at a time, those whose requests are parked "
+               "included; for more of them raise ThreadsPerChild", most);
+  } else if (configured_factor() < static_cast<double>(factor)) {
     log_server(server, APLOG_NOTICE, 0, Code::kParkingLimited,
                "a child process takes at most %ld connections at a time, those whose requests are parked included "
                "(ThreadsPerChild and AsyncRequestWorkerFactor); for %ld of them add \"AsyncRequestWorkerFactor %ld\"",
-               most, kWantedConnections, kWantedConnections / threads + 1);
+               most, kWantedConnections, factor);
   }
   rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY &&
-      files.rlim_cur < static_cast<rlim_t>(most) + kOtherFiles) {
+  // Behind each request there may be a connection to a worker.
+  const rlim_t needed = static_cast<rlim_t>(most) * (daemon_groups()->nelts != 0 ? 2 : 1) + kOtherFiles;
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY && files.rlim_cur < needed) {
     log_server(server, APLOG_WARNING, 0, Code::kParkingFiles,
                "a child process may open %lu files and take %ld connections; raise the former (ulimit -n, LimitNOFILE= of "
                "its systemd unit) to at least %lu",
-               static_cast<unsigned long>(files.rlim_cur), most,
-               static_cast<unsigned long>(static_cast<rlim_t>(most) + kOtherFiles));
+               static_cast<unsigned long>(files.rlim_cur), most, static_cast<unsigned long>(needed));
   }
   return OK;
 } catch (...) {

@@ -21,16 +21,16 @@ export function mountForms(server: HttpdServer, path: (form: Form) => string = (
   ]);
 }
 
-/** Options of a server with the application behind all prefixes, in one application group. */
-export function parkingServer(options: Options & { inside?: readonly string[] }): Options {
-  const { directives, inside = [], ...rest } = options;
+/** Options of a server with the application behind all prefixes, in one application group. `factor`: AsyncRequestWorkerFactor. */
+export function parkingServer(options: Options & { inside?: readonly string[]; factor?: number | null }): Options {
+  const { directives, inside = [], factor = 400, ...rest } = options;
   return {
     threads: 4,
     ...rest,
     apps: [application, ...(options.apps ?? [])],
     directives: (server) => {
       const given = typeof directives === 'function' ? directives(server) : (directives ?? []);
-      return ['WSGIApplicationGroup told', 'AsyncRequestWorkerFactor 400', ...mountForms(server, undefined, inside), ...(typeof given === 'string' ? given.split('\n') : given)];
+      return ['WSGIApplicationGroup told', ...(factor === null ? [] : [`AsyncRequestWorkerFactor ${factor}`]), ...mountForms(server, undefined, inside), ...(typeof given === 'string' ? given.split('\n') : given)];
     },
   };
 }
