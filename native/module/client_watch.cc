@@ -95,7 +95,7 @@ std::optional<exchange::ServerLeg::Awaited> ClientWatch::source() {
   return std::nullopt;
 }
 
-ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
+ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests, bool mind_leg) {
   Found found;
   if ((found.broken = r_->connection->aborted)) return found;
   find_input();
@@ -112,7 +112,7 @@ ClientWatch::Found ClientWatch::poll(milliseconds longest, unsigned interests) {
   const bool blind = input_fd_ < 0 && reads != 0;
   if (is_stream_) longest = std::min(longest, kStreamSlice);
   if (blind) longest = std::min(longest, kBlindSlice);
-  pollfd fds[2] = {{news->fd, news->events, 0}, {input_fd_, 0, 0}};
+  pollfd fds[2] = {{mind_leg ? news->fd : -1, news->events, 0}, {input_fd_, 0, 0}};
   if (reads != 0) fds[1].events = POLLIN;
   if (!is_stream_ && (interests & kWrite) != 0) fds[1].events |= POLLOUT;
   if (!is_stream_ && (interests & kHalfClose) != 0) fds[1].events |= POLLRDHUP;

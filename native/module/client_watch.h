@@ -35,8 +35,9 @@ class ClientWatch {
     bool broken = false;  // the connection failed
     unsigned client = 0;
   };
-  // kHalfClose, kHangUp: the client will send nothing more, both sides have closed (they stay true for ever).
-  Found poll(std::chrono::milliseconds longest, unsigned interests);
+  // kHalfClose, kHangUp: the client will send nothing more, both sides have closed (they stay true for ever). `mind_leg`: news of
+  // the leg end it, too.
+  Found poll(std::chrono::milliseconds longest, unsigned interests, bool mind_leg = true);
 
   // What a request makes of it.
   Event event(const Found& found) const;

@@ -63,7 +63,7 @@ int Conversation::wait_in_place() {
     }
     client_.attach(leg_);
     if (step()) return result_;
-    note(client_.poll(patience(), interests()));
+    note(client_.poll(patience(), interests(), minds_leg()));
   }
 }
 

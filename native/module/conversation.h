@@ -53,6 +53,8 @@ class Conversation final {
   // What of the client to watch besides the application's news (see ClientWatch), and for how long at most.
   unsigned interests() const;
   std::chrono::milliseconds patience() const;
+  // The next step takes what the leg has; else it is left there until the client has taken what it was sent.
+  bool minds_leg() const { return tunnel_ != nullptr || (!writer_.held() && !draining_); }
   // What the watch found.
   void note(const ClientWatch::Found& found);
 

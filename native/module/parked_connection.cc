@@ -380,7 +380,7 @@ Parked::Wants ParkedConnection::request_wants() const {
   wants.client_fd = fd_;
   wants.client_events = events_for(conversation.interests());
   exchange::ServerLeg::Awaited leg;
-  if (served_->leg().awaits_on_server(&leg) && leg.fd >= 0) {
+  if (conversation.minds_leg() && served_->leg().awaits_on_server(&leg) && leg.fd >= 0) {
     wants.leg_fd = leg.fd;
     wants.leg_events = static_cast<uint32_t>(leg.events);  // of poll(2), which epoll(7) shares
   }
