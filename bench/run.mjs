@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { spawnSync } from 'node:child_process';
+import { UserError } from '../scripts/lib/steps.mjs';
 import { Load } from './lib/load.mjs';
 import { availableCpus, describeMachine, shareCpus } from './lib/machine.mjs';
 import { benchFolder } from './lib/paths.mjs';
@@ -9,14 +10,15 @@ import { Progress } from './lib/progress.mjs';
 import { updateReadme, writeResults } from './lib/report.mjs';
 import { Runner } from './lib/runner.mjs';
 import { buildHelper, stopAll } from './lib/server-process.mjs';
+import { profile } from './profile.mjs';
 import { checkThresholds } from './thresholds.mjs';
 
 /**
- * @param {{plan: object[], home: string, folder: string, packages?: string, node: string, missing: Map<string, string>, pin: boolean}} options
- *   `home`: the built tree; `folder`: for what the servers need, readable for them; `packages`: a node_modules with the frameworks;
- *   `missing`: contenders and packages that are not there, and why
+ * Prepares the machine, runs `work` with it, and ends all servers, also when it is interrupted.
+ * @param {{home: string, folder: string, packages?: string, node: string, pin: boolean}} options `home`: the built tree;
+ *   `folder`: for what the servers need, readable for them; `packages`: a node_modules with the frameworks
  */
-export async function measureAll({ plan, home, folder, packages, node, missing, pin }) {
+async function withMachine({ home, folder, packages, node, pin }, work) {
   const apps = join(folder, 'apps');
   mkdirSync(apps, { recursive: true });
   cpSync(join(benchFolder, 'apps'), apps, { recursive: true });
@@ -29,18 +31,30 @@ export async function measureAll({ plan, home, folder, packages, node, missing, 
   const load = new Load(loadCpus);
   const interruption = new AbortController();
   const interrupt = () => {
-    interruption.abort(new Error('interrupted'));
+    interruption.abort(new UserError('interrupted'));
     load.stop();
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interrupt);
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, interrupt);
   try {
-    const runner = new Runner({ machine, load, progress: new Progress(), signal: interruption.signal, missing });
-    const results = await runner.run(plan);
-    return { machine: { ...described, pinned: loadCpus !== null, servers, load: loadCpus }, results };
+    return await work({ machine, load, signal: interruption.signal, described: { ...described, pinned: loadCpus !== null, servers, load: loadCpus } });
   } finally {
     await stopAll();
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeListener(signal, interrupt);
+    for (const signal of signals) process.removeListener(signal, interrupt);
   }
+}
+
+/** @param {{plan: object[], missing: Map<string, string>}} options `missing`: contenders and packages that are not there, and why */
+export function measureAll({ plan, missing, ...place }) {
+  return withMachine(place, async ({ machine, load, signal, described }) => {
+    const results = await new Runner({ machine, load, progress: new Progress(), signal, missing }).run(plan);
+    return { machine: described, results };
+  });
+}
+
+/** @param {{contenders: object[], options: object}} what */
+export function profileAll({ contenders, options, ...place }) {
+  return withMachine(place, ({ machine, load }) => profile({ machine, load, contenders, options }));
 }
 
 /**

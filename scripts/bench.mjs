@@ -31,22 +31,28 @@ function printList(scenarios, contenders, presets) {
   print('selections', Object.entries(presets).map(([name, patterns]) => `${name}: ${patterns.join(' ')}`));
 }
 
+/** Runs `work` with what the servers need: the built tree, the packages of the frameworks, a node of the embedded version. */
+async function withServers(libnode, options, work) {
+  const frameworks = await provideFrameworks({ libnode, quick: true });
+  return withRunnableTree((home, folder) => {
+    const { NWSGI_TEST_FRAMEWORKS: prepared, NWSGI_TEST_NODE: node } = readableFrameworks(frameworks, folder);
+    return work({ home, folder, packages: join(prepared, 'shared', 'node_modules'), node, pin: options.pin });
+  });
+}
+
 async function measure(options, libnode) {
   const { loadContenders, loadScenarios, makePlan, unmatched } = await import('../bench/lib/plan.mjs');
   const { presets } = await import('../bench/lib/options.mjs');
-  const { measureAll, reportOn } = await import('../bench/run.mjs');
+  const { measureAll, profileAll, reportOn } = await import('../bench/run.mjs');
   const contenders = await loadContenders();
   const scenarios = await loadScenarios();
   if (options.list) return printList(scenarios, contenders, presets);
+  if (options.profile !== undefined) return withServers(libnode, options, (place) => profileAll({ ...place, contenders, options }));
   const plan = makePlan(scenarios, contenders, options);
   unmatched(plan, options.only);
-  const frameworks = await provideFrameworks({ libnode, quick: true });
   const missing = await provideContenders(plan);
   for (const [name, reason] of missing) console.log(`  ${red('missing')} ${name}: ${reason.split('\n')[0]}`);
-  const run = await withRunnableTree((home, folder) => {
-    const { NWSGI_TEST_FRAMEWORKS: prepared, NWSGI_TEST_NODE: node } = readableFrameworks(frameworks, folder);
-    return measureAll({ plan, home, folder, packages: join(prepared, 'shared', 'node_modules'), node, missing, pin: options.pin });
-  });
+  const run = await withServers(libnode, options, (place) => measureAll({ ...place, plan, missing }));
   const { checks, files } = reportOn({ ...run, plan, scenarios, contenders, missing, options, commit: commit() });
   printChecks(checks);
   console.log(`\nWritten: ${files.join(', ')}`);

@@ -1,5 +1,6 @@
 // The command line of npm run bench.
 import { Command, InvalidArgumentError } from 'commander';
+import { applications } from '../applications.mjs';
 
 function positive(text) {
   const number = Number(text);
@@ -19,7 +20,7 @@ export const presets = {
 export function parseOptions(args) {
   const command = new Command('npm run bench --')
     .argument('[name]', `a selection: ${Object.keys(presets).join(', ')}; or "profile"`)
-    .argument('[scenario]', 'with "profile": what is profiled')
+    .argument('[application]', 'with "profile": whose requests; without, hello world')
     .option('--quick', 'the everyday form: less than three minutes', false)
     .option('--only <patterns...>', 'only what these choose: names of scenarios, applications, contenders and cases, "/" between them; "*" stands for anything', [])
     .option('--rounds <number>', 'rounds of each measurement', positive)
@@ -29,8 +30,9 @@ export function parseOptions(args) {
     .option('--no-pin', 'let the system place servers and load on the CPUs')
     .option('--update-readme', "write the README's table from this run", false);
   command.parse(args, { from: 'user' });
-  const [name, scenario] = command.args;
+  const [name, application] = command.args;
   if (name !== undefined && name !== 'profile' && !(name in presets)) command.error(`There is no selection "${name}"; there are ${Object.keys(presets).join(', ')} and "profile".`);
+  if (application !== undefined && !(application in applications)) command.error(`There is no application "${application}"; there are ${Object.keys(applications).join(', ')}.`);
   const options = command.opts();
-  return { ...options, only: [...options.only, ...(presets[name] ?? [])], profile: name === 'profile' ? (scenario ?? 'hello') : undefined };
+  return { ...options, only: [...options.only, ...(presets[name] ?? [])], profile: name === 'profile' ? (application ?? 'hello') : undefined };
 }

@@ -24,7 +24,7 @@ const excerpt = (file) => (existsSync(file) ? readFileSync(file, 'utf8').trim().
 export function startProcess(machine, command, args, { env = {}, cwd, stop = 'SIGTERM', log } = {}) {
   const printed = join(machine.folder, `process-${(count += 1)}.log`);
   const out = openSync(printed, 'w');
-  const child = spawn(machine.helper, [machine.cpus, command, ...args], { stdio: ['ignore', out, out], cwd, env: { ...process.env, ...env } });
+  const child = spawn(machine.helper, [machine.cpus, command, ...args], { stdio: ['ignore', out, out], cwd, env: { ...process.env, ...machine.env, ...env } });
   closeSync(out);
   const started = {
     pid: child.pid,

@@ -119,6 +119,7 @@ void Dispatcher::deliver_batch() {
     double offset = 0;
     double length = 0;
     if ((envelope.events & exchange::kRequest) != 0) {
+      if (exchange::Phases* const phases = envelope.exchange->phases()) phases->pass(exchange::Phases::kTaken);
       const std::string& record = envelope.exchange->record();
       length = static_cast<double>(record.size());
       if (record.size() <= records_size_ - used) {

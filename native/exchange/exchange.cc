@@ -74,6 +74,11 @@ void Exchange::attach(Ref<Mailbox> mailbox, uint64_t handle) {
 
 // ---- server ----
 
+Phases* Exchange::note_phases() {
+  phases_ = std::make_unique<Phases>();
+  return phases_.get();
+}
+
 size_t Exchange::body_room_on_server() {
   std::lock_guard lock(mutex_);
   const size_t buffered = body_.size() - body_read_;
@@ -211,7 +216,10 @@ Exchange::Accept Exchange::push_output(OutputItem item, End end, size_t* queued)
   std::unique_lock lock(mutex_);
   if (over_locked() || !fits_locked(item.kind)) return Accept::kOver;
   if (item.kind == OutputItem::Kind::kUpgrade) tunnel_ = Tunnel::kAsked;
-  if (item.kind == OutputItem::Kind::kHead || item.kind == OutputItem::Kind::kUpgrade) head_handed_over_ = true;
+  if (item.kind == OutputItem::Kind::kHead || item.kind == OutputItem::Kind::kUpgrade) {
+    head_handed_over_ = true;
+    pass(Phases::kAnswered);
+  }
   queued_bytes_ += item.weight();
   if (queued != nullptr) *queued = queued_bytes_;
   if (queued_bytes_ > kHighWater) above_high_water_ = true;
@@ -265,6 +273,7 @@ Exchange::Accept Exchange::respond_on_loop(std::string packed_head, Chunk chunk)
   std::unique_lock lock(mutex_);
   if (over_locked() || !fits_locked(OutputItem::Kind::kHead)) return Accept::kOver;
   head_handed_over_ = true;
+  pass(Phases::kAnswered);
   output_.reserve(2);
   output_.push_back(std::move(head));
   if (chunk.size != 0) {

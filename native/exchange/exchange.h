@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exchange/phases.h"
 #include "exchange/ref_counted.h"
 #include "exchange/server_leg.h"
 
@@ -108,6 +109,8 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
 
   const std::string& record() const { return record_; }
   bool has_body() const override { return has_body_; }
+  // Null unless they are noted.
+  Phases* phases() const { return phases_.get(); }
 
   // ---- server: see ServerLeg ----
   size_t body_room_on_server() override;
@@ -126,6 +129,7 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void abort_on_server(AbortReason reason) override;
   void finish_on_server() override;
   const Failure& failure_on_server() const override { return failure_; }
+  Phases* note_phases() override;
   // Not combined with waiting. Null: nobody is told any more. News that are there already are told at once.
   void set_sink_on_server(Sink* sink) override;
 
@@ -201,8 +205,13 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
     if (by_thread_) thread_ready_.notify_all();
   }
 
+  void pass(Phases::Point point) {
+    if (phases_) phases_->pass(point);
+  }
+
   const std::string record_;
   const bool has_body_;
+  std::unique_ptr<Phases> phases_;
 
   std::mutex mutex_;
   std::condition_variable work_ready_;

@@ -11,6 +11,7 @@
 
 namespace nwsgi::exchange {
 
+class Phases;
 class Sink;
 
 class ServerLeg {
@@ -55,6 +56,8 @@ class ServerLeg {
   // The request is over for the server. Must be the server's last call.
   virtual void finish_on_server() = 0;
   virtual const Failure& failure_on_server() const = 0;
+  // Notes the points that the request passes from now on, and returns where. Before it is handed to anybody.
+  virtual Phases* note_phases() = 0;
 
  protected:
   ~ServerLeg() = default;

@@ -10,6 +10,7 @@
 
 #include "module/log.h"
 #include "module/pending_output.h"
+#include "module/profile.h"
 
 namespace nwsgi::httpd_side {
 namespace {
@@ -18,6 +19,7 @@ using exchange::AbortReason;
 using exchange::Clock;
 using exchange::End;
 using exchange::OutputItem;
+using exchange::Phases;
 using exchange::Work;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
@@ -41,12 +43,16 @@ Conversation::Conversation(request_rec* r, const RequestPlan& plan, Carrier* car
     : r_(r),
       carrier_(carrier),
       leg_(carrier->leg()),
+      phases_(profiling() ? leg_->note_phases() : nullptr),
       body_(r, leg_),
       writer_(r, leg_, is_on(plan.settings->enable_sendfile, false)),
       client_(r),
       head_timeout_(std::max<apr_interval_time_t>(request_timeout, 0)) {}
 
-Conversation::~Conversation() { leg_->finish_on_server(); }
+Conversation::~Conversation() {
+  if (phases_ != nullptr) note_phases(r_, *phases_);
+  leg_->finish_on_server();
+}
 
 int Conversation::run() { return begin() ? result_ : wait_in_place(); }
 
@@ -69,12 +75,15 @@ int Conversation::wait_in_place() {
 
 bool Conversation::over(int result) {
   result_ = result;
+  pass(Phases::kWritten);
   return true;
 }
 
 bool Conversation::begin() {
+  if (phases_ != nullptr) phases_->pass(Phases::kHandler, handler_began());
   body_.prefetch();
   if (body_.answered_by_filter()) return over(AP_FILTER_ERROR);
+  pass(Phases::kSubmitted);
   carrier_->submit();
   return false;
 }
@@ -117,6 +126,7 @@ bool Conversation::step() {
 
 // One batch of the application's news.
 bool Conversation::take(Work* work) {
+  if (!work->output.empty()) pass(Phases::kSeen);
   const auto upgrade = std::find_if(work->output.begin(), work->output.end(), [](const OutputItem& item) {
     return item.kind == OutputItem::Kind::kUpgrade;
   });

@@ -12,6 +12,7 @@
 
 #include <memory>
 
+#include "exchange/phases.h"
 #include "module/carrier.h"
 #include "module/client_watch.h"
 #include "module/request_body.h"
@@ -60,6 +61,9 @@ class Conversation final {
 
  private:
   bool over(int result);
+  void pass(exchange::Phases::Point point) {
+    if (phases_ != nullptr) phases_->pass(point);
+  }
   bool take(exchange::Work* work);
   bool take_body(bool wanted);
   bool send_held();
@@ -81,6 +85,7 @@ class Conversation final {
   request_rec* const r_;
   Carrier* const carrier_;
   exchange::ServerLeg* const leg_;
+  exchange::Phases* const phases_;  // null unless they are asked for
   RequestBody body_;
   ResponseWriter writer_;
   ClientWatch client_;

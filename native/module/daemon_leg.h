@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "exchange/exchange.h"
+#include "exchange/phases.h"
 #include "exchange/server_leg.h"
 #include "module/answer_reader.h"
 #include "module/daemon_connections.h"
@@ -92,6 +93,10 @@ class DaemonLeg final : public exchange::ServerLeg {
   void abort_on_server(exchange::AbortReason reason) override;
   void finish_on_server() override;
   const exchange::Failure& failure_on_server() const override { return failure_; }
+  exchange::Phases* note_phases() override {
+    phases_ = std::make_unique<exchange::Phases>();
+    return phases_.get();
+  }
 
  private:
   bool connected() const { return connection_ != nullptr; }
@@ -110,6 +115,7 @@ class DaemonLeg final : public exchange::ServerLeg {
   Loss loss_by(int error) const;
   exchange::Work take_work();
 
+  std::unique_ptr<exchange::Phases> phases_;
   const std::string record_;
   const bool has_body_;
   DaemonConnections* const pool_;

@@ -21,6 +21,7 @@
 #include "module/lifecycle.h"
 #include "module/log.h"
 #include "module/parked_connection.h"
+#include "module/profile.h"
 #include "module/request_record.h"
 #include "module/soft_flush.h"
 #include "module/stop_signals.h"
@@ -243,6 +244,7 @@ int serve(request_rec* r) {
 
 int handle_request(request_rec* r) noexcept try {
   if (!is_ours(r)) return DECLINED;
+  note_handler();
   const StopDeferral deferral;
   return serve(r);
 } catch (const std::exception& error) {

@@ -20,6 +20,7 @@
 #include "module/log.h"
 #include "module/parking.h"
 #include "module/parking_status.h"
+#include "module/profile.h"
 #include "module/python_settings.h"
 #include "module/runtime_loader.h"
 #include "module/stop_signals.h"
@@ -226,6 +227,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   leave_process_groups();
   int processes = 1;
   ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &processes);
+  start_profiling();
   start_stop_signals();
   child().multiprocess = processes > 1;
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
