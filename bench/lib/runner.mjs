@@ -40,7 +40,7 @@ export class Runner {
   }
 
   #fail(part, { contender, cases }, error) {
-    if (this.signal.aborted) throw error;
+    this.signal.throwIfAborted();
     for (const case_ of cases) this.#result(part, contender, case_).invalid ??= error.message;
   }
 

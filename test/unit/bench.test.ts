@@ -1,8 +1,10 @@
 /** The benchmark's own arithmetic: what it reads, chooses, computes and writes. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { selfTimes } from '../../bench/lib/cpu-profile.mjs';
 import { parseWrk, wrkErrors } from '../../bench/lib/load.mjs';
 import { parseCpuList, shareCpus } from '../../bench/lib/machine.mjs';
+import { parsePhases, summarisePhases } from '../../bench/lib/phases.mjs';
 import { estimate, loadContenders, loadScenarios, makePlan, matches, roundsOf } from '../../bench/lib/plan.mjs';
 import { drawRequests } from '../../bench/lib/plot.mjs';
 import { cpuOf, familyOf, memoryOf, parseStat } from '../../bench/lib/processes.mjs';
@@ -150,6 +152,23 @@ describe('what it must show', () => {
 
   it('leaves out what was not to be measured', () => {
     expect(run.checks.some(({ what }) => what.includes('mod_proxy'))).toBe(false);
+  });
+});
+
+describe('the profile', () => {
+  it('reads the notes of the module, and what is left is the rest', () => {
+    const found = parsePhases('http=1000 submit=2000 queue=3000 application=4000 wake=0 worker=0 write=1000 total=20\n- total=5\n');
+    expect(found.total).toEqual([20_000]);
+    expect(found.rest).toEqual([9000]);
+    const summary = summarisePhases(found);
+    expect(summary.map(({ name }) => name)).toEqual(['http', 'submit', 'queue', 'application', 'write', 'rest', 'total']);
+    expect(summary.at(-2)).toMatchObject({ name: 'rest', mean: 9, share: 0.45 });
+  });
+
+  it('sums the time of functions in themselves, of what is not idle', () => {
+    const frame = (id: number, functionName: string, url = '') => ({ id, callFrame: { functionName, url, lineNumber: 9 } });
+    const profile = { nodes: [frame(1, '(idle)'), frame(2, 'f', 'file:///a/b/c.mjs'), frame(3, '')], samples: [1, 2, 2, 3], timeDeltas: [50, 10, 20, 10] };
+    expect(selfTimes(profile)).toEqual({ busy: 40 / 1e6, idle: 50 / 1e6, functions: [{ name: 'f b/c.mjs:10', share: 0.75 }, { name: '(anonymous)', share: 0.25 }] });
   });
 });
 
