@@ -1,7 +1,7 @@
 // How long a server's thread waits for an application before it gives the request up to the parking service.
 //
-// To wait pays when the answer is about to come: parking and taking up again costs two changes of threads and, from then
-// on, the connection. It does not pay when answers of this mount usually take longer, or while threads are scarce.
+// The connection goes with the request, for good. That costs once about what four requests save afterwards, so it pays for
+// clients that come back, and for requests that would hold a thread; not for a client that asks once and is answered soon.
 // Threads: any; the memory about mounts is a table of counters that are read and written without a lock.
 #pragma once
 

@@ -23,6 +23,7 @@
 #include "module/profile.h"
 #include "module/python_settings.h"
 #include "module/runtime_loader.h"
+#include "module/spare_memory.h"
 #include "module/stop_signals.h"
 #include "module/storage.h"
 
@@ -234,6 +235,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
   claim_parking_counts();
   start_parking(pool);
+  prepare_spare_memory(pool);
   apr_pool_pre_cleanup_register(pool, nullptr, end_parking);
   start_storage(pool);
   start_daemon_child(pool);

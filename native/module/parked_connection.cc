@@ -1,5 +1,6 @@
 #include "module/parked_connection.h"
 
+#include <apr_allocator.h>
 #include <apr_portable.h>
 #include <http_connection.h>
 #include <http_core.h>
@@ -19,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include "module/parking_limits.h"
 #include "module/parking_status.h"
 #include "module/pending_output.h"
 #include "module/soft_flush.h"
@@ -38,6 +40,8 @@ constexpr seconds kLongLinger{30};
 // Steps without a pause in which a request has something to do, before others get their turn.
 constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
+// The MPM's thread has let go of a connection for good.
+constexpr seconds kHandOver{1};
 // How often mod_reqtimeout is asked while a head is awaited.
 constexpr seconds kHeadSlice{1};
 // Parked connections from which on memory counts more than the time to pass it on.
@@ -146,6 +150,7 @@ void ParkedConnection::take_over(apr_thread_t* thread) {
     }
     phase_ = Phase::kRequest;
     c_->sbh = unseen_;
+    taken_over_at_ = Clock::now();
   }
   c_->current_thread = thread;
 }
@@ -296,13 +301,21 @@ bool ParkedConnection::after_processing() {
     phase_ = Phase::kKeptAlive;
     return false;
   }
-  if (parking_->stop_state() != Parking::Stop::kNo) {
+  if (parking_->stop_state() != Parking::Stop::kNo || too_many()) {
+    apr_table_setn(c_->notes, "short-lingering-close", "1");
     linger();
     return false;
   }
   phase_ = Phase::kKeptAlive;
   until_ = now + microseconds(keep_alive_timeout_);
   return false;
+}
+
+// The MPM takes no connections any more when there are too many, and closes those that are kept alive; it knows nothing of
+// these.
+bool ParkedConnection::too_many() const {
+  const size_t most = most_connections_of_child();
+  return parking_->parked() > most - most / 4;
 }
 
 // ---- the end ----
@@ -331,7 +344,8 @@ void ParkedConnection::discard_input() {
 }
 
 // The MPM counts connections by a cleanup of their pool that looks at their state: it knows this one as suspended. After
-// the scoreboard handle its thread sets one more field, in this pool; so the pool's memory stays a while after its clearing.
+// the scoreboard handle its thread sets one more field, in this pool; so the memory of one that was taken over a moment ago
+// stays a while after its clearing: the block with the pool itself and what was allocated first, the field among it.
 void ParkedConnection::close() {
   apr_pool_t* const pool = c_->pool;
   apr_socket_t* const socket = ap_get_conn_socket(c_);
@@ -340,6 +354,9 @@ void ParkedConnection::close() {
   apr_socket_timeout_set(socket, 0);
   unwatch_client();
   apr_socket_close(socket);
+  if (Clock::now() - taken_over_at_ > kHandOver) return apr_pool_destroy(pool);
+  apr_allocator_t* const allocator = apr_pool_allocator_get(pool);
+  if (apr_allocator_owner_get(allocator) == pool) apr_allocator_max_free_set(allocator, 1);
   apr_pool_clear(pool);
   parking_->destroy_later(pool);
 }

@@ -82,6 +82,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   void linger();
   void discard_input();
   void close();
+  bool too_many() const;
   bool expired() const { return exchange::Clock::now() >= until_; }
   Wants wants() const;
   Wants request_wants() const;
@@ -99,6 +100,7 @@ class ParkedConnection final : public Parked, private exchange::Sink {
   ServedRequest* served_ = nullptr;  // the same
   apr_interval_time_t timeout_;
   apr_interval_time_t keep_alive_timeout_;
+  exchange::Clock::time_point taken_over_at_{};
   exchange::Clock::time_point until_ = exchange::Clock::time_point::max();  // of all phases but kRequest
 };
 

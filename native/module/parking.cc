@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "module/parking_impl.h"
-#include "module/spare_memory.h"
 
 namespace nwsgi::httpd_side {
 
@@ -165,7 +164,6 @@ void start_parking(apr_pool_t* child_pool) {
   impl->most_threads = std::max(static_cast<size_t>(std::max(threads, 0)), kFirstThreads);
   // The applications need processors, too.
   impl->most_at_once = std::max<size_t>(std::thread::hardware_concurrency(), 3) - 2;
-  prepare_spare_memory(child_pool);
   service = impl->parking = new Parking(impl);
 }
 

@@ -5,6 +5,8 @@
 #include <http_core.h>
 #include <sys/resource.h>
 
+#include <atomic>
+#include <climits>
 #include <cstdlib>
 
 #include "module/config.h"
@@ -37,6 +39,8 @@ long factor_for_wanted(int threads) {
   return (kWantedConnections - threads + others - 1) / others;
 }
 
+std::atomic<long> most_connections{LONG_MAX};
+
 bool has_mounts(server_rec* main_server) {
   for (server_rec* server = main_server; server != nullptr; server = server->next) {
     if (server_config(server)->mounts->count != 0) return true;
@@ -46,6 +50,8 @@ bool has_mounts(server_rec* main_server) {
 
 }  // namespace
 
+size_t most_connections_of_child() { return static_cast<size_t>(most_connections.load(std::memory_order_relaxed)); }
+
 int report_parking_limits(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* server) noexcept try {
   int async = 0;
   int threads = 0;
@@ -54,6 +60,7 @@ int report_parking_limits(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* ser
   if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads <= 0) return OK;
   // event's connections_above_limit(), while all threads are idle because the requests are parked.
   const auto most = static_cast<long>(threads + threads * configured_factor());
+  most_connections.store(most, std::memory_order_relaxed);
   const long factor = factor_for_wanted(threads);
   if (factor == 0) {
     log_server(server, APLOG_NOTICE, 0, Code::kParkingLimited,
