@@ -5,6 +5,7 @@
 // and `frameworks` (all frameworks, those of `quick` too) run only when they are named. With NWSGI_TEST_MPM=event (or a list
 // with commas) the integration tests use these MPMs only; with NWSGI_TEST_WORKER_NODE=/path/to/node the workers run that Node.
 import { join } from 'node:path';
+import { provideApacheModules } from './lib/apache-modules.mjs';
 import { provideFrontServers } from './lib/front-servers.mjs';
 import { provideFrameworks, readableFrameworks } from './lib/frameworks.mjs';
 import { provideNodes, readableNodes } from './lib/nodes.mjs';
@@ -42,6 +43,7 @@ await main(async () => {
   const browser = usesBrowser ? ['chromium'] : [];
   const { libnode } = await setUp({ packages: [...testPackages, ...browser] });
   if (suites.includes('integration')) await step('NGINX and Caddy', provideFrontServers);
+  if (suites.some((suite) => ['integration', 'daemon'].includes(suite))) await step('modules of httpd', provideApacheModules);
   const frameworks = await frameworksFor(suites, libnode);
   const nodes = await nodesFor(suites, rest);
   const results = await withRunnableTree(async (home, folder) => {

@@ -218,7 +218,7 @@ void ParkedConnection::end_request(int result) {
   request_rec* const r = std::exchange(r_, nullptr);
   flush_hard(c_);
   // An answer that was begun and taken back is no error of an error page.
-  if (result != OK && result != DONE) r->status = HTTP_OK;
+  if (result != OK && result != DONE && result != AP_FILTER_ERROR) r->status = HTTP_OK;
   ap_die(result, r);
   forget_input();
   ap_process_request_after_handler(r);

@@ -158,8 +158,9 @@ ResponseWriter::Outcome ResponseWriter::judge(apr_status_t status) {
   // A client that leaves when it has everything has not left early.
   if (status == APR_SUCCESS && (ended_ || !r_->connection->aborted)) return Outcome::kOk;
   if (r_->connection->aborted) return Outcome::kClientGone;
-  log_request(r_, APLOG_INFO, status, Code::kOutputFailed, "the response could not be sent on; it is given up");
-  return Outcome::kClientGone;
+  // It may have sent a page of its own before (mod_security2, by the body of the answer).
+  log_request(r_, APLOG_INFO, status, Code::kOutputFailed, "an output filter refused the response; it is given up");
+  return Outcome::kFilterError;
 }
 
 // The last filter keeps a file as what it is, however large; filters of the content and TLS would read it all.
