@@ -234,6 +234,7 @@ void start_child(apr_pool_t* pool, server_rec* server) noexcept try {
   apr_pool_cleanup_register(pool, nullptr, leave_if_stuck, apr_pool_cleanup_null);
   apr_pool_pre_cleanup_register(pool, nullptr, stop_host);
   claim_parking_counts();
+  prepare_spare_memory(pool);
   start_parking(pool);
   prepare_spare_memory(pool);
   apr_pool_pre_cleanup_register(pool, nullptr, end_parking);

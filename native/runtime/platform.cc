@@ -73,11 +73,12 @@ SignalsBlocked::~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, reinterpret_cas
 
 bool separate_directory() { return ::unshare(CLONE_FS) == 0; }
 
-void unblock_child_signal() {
-  sigset_t child;
-  sigemptyset(&child);
-  sigaddset(&child, SIGCHLD);
-  pthread_sigmask(SIG_UNBLOCK, &child, nullptr);
+void unblock_environment_signals() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGCHLD);
+  sigaddset(&wanted, SIGPROF);
+  pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
 }
 
 }  // namespace nwsgi::runtime
