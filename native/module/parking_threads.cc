@@ -7,6 +7,7 @@
 //   follower becomes the deputy, or a new thread does, up to ThreadsPerChild. When it finds that the queue has not been
 //   empty for that long, and there are processors to spare, it calls a follower for help.
 // * Followers sleep.
+#include <mpm_common.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -47,10 +48,15 @@ void* APR_THREAD_FUNC Parking::Impl::thread_main(apr_thread_t* thread, void* dat
 
 bool Parking::Impl::add_thread_locked() {
   auto made = std::make_unique<ParkingThread>();
+  apr_threadattr_t* attributes = nullptr;
+  // ThreadStackSize: they run handlers and filters as the MPM's threads do.
+  if (ap_thread_stacksize != 0 && apr_threadattr_create(&attributes, pool) == APR_SUCCESS) {
+    apr_threadattr_stacksize_set(attributes, ap_thread_stacksize);
+  }
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 122)
-  const apr_status_t status = ap_thread_create(&made->thread, nullptr, thread_main, this, pool);
+  const apr_status_t status = ap_thread_create(&made->thread, attributes, thread_main, this, pool);
 #else
-  const apr_status_t status = apr_thread_create(&made->thread, nullptr, thread_main, this, pool);
+  const apr_status_t status = apr_thread_create(&made->thread, attributes, thread_main, this, pool);
 #endif
   if (status != APR_SUCCESS) return false;
   threads.push_back(std::move(made));

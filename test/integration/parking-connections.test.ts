@@ -53,7 +53,7 @@ beforeAll(async () => {
   await server.get('/wait');
 });
 
-describe('times and limits of a connection', () => {
+describe.concurrent('times and limits of a connection', () => {
   it('are those of the host of its last request, parked or not', async () => {
     const ends = await Promise.all(
       forms.flatMap((form) =>

@@ -176,7 +176,7 @@ describe('mod_ratelimit', () => {
   });
 });
 
-describe('mod_reqtimeout', () => {
+describe.concurrent('mod_reqtimeout', () => {
   /** How a client's body that does not come ends. */
   async function stalled(client: RawClient, form: Form): Promise<{ status: number; time: number }> {
     const begin = performance.now();
