@@ -381,6 +381,10 @@ TEST_CASE("parking: a stop reaches everybody, and nothing is taken any more") {
 
 // ---- what the service calls of the server ----
 
+extern "C" {
+apr_size_t ap_thread_stacksize = 0;
+}
+
 extern "C" apr_status_t ap_mpm_query(int query, int* result) {
   *result = query == AP_MPMQ_MAX_THREADS ? kThreads : 1;
   return APR_SUCCESS;
