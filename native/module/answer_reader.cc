@@ -248,7 +248,7 @@ void AnswerReader::take_file(std::string_view content) {
   }
   if (descriptors_.empty()) return break_with("a file in it came without its descriptor");
   item.fd = descriptors_.front();
-  descriptors_.pop_front();
+  descriptors_.erase(descriptors_.begin());
   if (!can_be_sent(item)) return break_with("a file in it is no regular file, or shorter than it says");
   output_.push_back(std::move(item));
 }

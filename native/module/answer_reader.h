@@ -8,7 +8,6 @@
 
 #include <sys/uio.h>
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -75,7 +74,7 @@ class AnswerReader {
   exchange::Chunk chunk_;      // of a record that has arrived in part; owned
   size_t chunk_missing_ = 0;
   size_t skip_ = 0;            // padding, and contents of other requests, still to come
-  std::deque<int> descriptors_;
+  std::vector<int> descriptors_;
   int files_ = 0;  // descriptors that have come
   exchange::fastcgi::TextJoiner joiner_;
   exchange::fastcgi::Type joining_{};  // the type whose pieces are put together

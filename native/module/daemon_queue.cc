@@ -66,9 +66,13 @@ void DaemonQueues::Place::set_sink(exchange::Sink* sink) {
     sink_ = sink;
     return;
   }
-  std::lock_guard lock(queues_->lines_[pool_].mutex);
-  sink_ = sink;
-  if (sink_ != nullptr && state() != State::kWaiting) sink_->on_news(nullptr);
+  exchange::Wakeup* sleeper = nullptr;
+  {
+    std::lock_guard lock(queues_->lines_[pool_].mutex);
+    sink_ = sink;
+    if (sink_ != nullptr && state() != State::kWaiting) sleeper = sink_->on_news(nullptr).sleeper;
+  }
+  if (sleeper != nullptr) sleeper->wake();
 }
 
 int DaemonQueues::Place::wake_fd() {
@@ -81,10 +85,11 @@ int DaemonQueues::Place::wake_fd() {
 }
 
 // With the line's mutex: once it is let go, the place may be gone.
-void DaemonQueues::Place::tell(State state) {
+exchange::Wakeup* DaemonQueues::Place::tell(State state) {
   state_.store(state, std::memory_order_release);
-  if (sink_ != nullptr) sink_->on_news(nullptr);
-  else if (wake_fd_ >= 0) ::eventfd_write(wake_fd_, 1);
+  if (sink_ != nullptr) return sink_->on_news(nullptr).sleeper;
+  if (wake_fd_ >= 0) ::eventfd_write(wake_fd_, 1);
+  return nullptr;
 }
 
 // ---- the line ----
@@ -95,15 +100,17 @@ bool DaemonQueues::enter(uint32_t pool, Place* place) {
   // Counted before the next attempt to claim: whoever frees a place from now on announces it.
   if (!scoreboard_.begin_wait(pool)) return false;
   Line& line = lines_[pool];
-  std::lock_guard lock(line.mutex);
+  std::unique_lock lock(line.mutex);
   place->queues_ = this;
   place->pool_ = pool;
   place->since_ = Scoreboard::Clock::now();
   place->state_.store(Place::State::kWaiting, std::memory_order_relaxed);
   place->position_ = line.places.insert(line.places.end(), place);
   line.length.fetch_add(1, std::memory_order_relaxed);
-  serve_locked(pool);
+  exchange::Wakeup* const sleeper = serve_locked(pool);
   if (place->state() == Place::State::kWaiting) start_attendant_locked(pool);
+  lock.unlock();
+  if (sleeper != nullptr) sleeper->wake();
   return true;
 }
 
@@ -115,21 +122,27 @@ void DaemonQueues::remove_locked(Place* place) {
 }
 
 void DaemonQueues::serve(uint32_t pool) {
-  std::lock_guard lock(lines_[pool].mutex);
-  serve_locked(pool);
+  std::unique_lock lock(lines_[pool].mutex);
+  exchange::Wakeup* const sleeper = serve_locked(pool);
+  lock.unlock();
+  if (sleeper != nullptr) sleeper->wake();
 }
 
-void DaemonQueues::serve_locked(uint32_t pool) {
+// Returns who is to be woken, once the mutex is let go: a process has one that sleeps for all its requests.
+exchange::Wakeup* DaemonQueues::serve_locked(uint32_t pool) {
+  exchange::Wakeup* sleeper = nullptr;
   Line& line = lines_[pool];
   while (!line.places.empty()) {
     Claim claim;
     const ClaimResult result = scoreboard_.claim(pool, &claim);
-    if (result == ClaimResult::kBusy) return;
+    if (result == ClaimResult::kBusy) break;
     Place* const first = line.places.front();
     remove_locked(first);
     first->claim_ = claim;
-    first->tell(result == ClaimResult::kClaimed ? Place::State::kClaimed : Place::State::kNobodyServes);
+    const bool claimed = result == ClaimResult::kClaimed;
+    if (auto* const told = first->tell(claimed ? Place::State::kClaimed : Place::State::kNobodyServes)) sleeper = told;
   }
+  return sleeper;
 }
 
 // ---- the attendant ----
@@ -158,7 +171,12 @@ void DaemonQueues::attend(uint32_t pool) {
   bool woken = false;
   while (!line.ended) {
     const uint32_t seen = scoreboard_.freed(pool);
-    serve_locked(pool);
+    if (exchange::Wakeup* const sleeper = serve_locked(pool)) {
+      lock.unlock();
+      sleeper->wake();
+      lock.lock();
+      if (line.ended) break;
+    }
     if (!line.places.empty()) {
       // Other children's requests may have waited longer.
       const uint32_t front = line.front = scoreboard_.set_front(pool, line.front, line.places.front()->since_);

@@ -3,8 +3,9 @@
 //
 // For each pool in whose queue somebody has stood there is a thread, the attendant: it sleeps on the scoreboard's futex for all
 // of them, claims what becomes free, and gives it to the first.
-// Threads: any. One mutex for each pool's line; with it held, Places are told, which must not call back. A Place belongs to
-// one request, and is touched by the thread that serves it and, with the mutex, by whoever serves the line.
+// Threads: any. One mutex for each pool's line; with it held, Places are told, which must not call back; whom they name is woken
+// without it. A Place belongs to one request, and is touched by the thread that serves it and, with the mutex, by whoever
+// serves the line.
 #pragma once
 
 #include <array>
@@ -49,7 +50,7 @@ class DaemonQueues {
 
    private:
     friend class DaemonQueues;
-    void tell(State state);
+    exchange::Wakeup* tell(State state);
 
     DaemonQueues* queues_ = nullptr;  // while it waits or has a claim
     uint32_t pool_ = 0;
@@ -89,7 +90,7 @@ class DaemonQueues {
     uint32_t front = exchange::Scoreboard::kNoFront;
     bool ended = false;
   };
-  void serve_locked(uint32_t pool);
+  [[nodiscard]] exchange::Wakeup* serve_locked(uint32_t pool);
   void remove_locked(Place* place);
   void attend(uint32_t pool);
   void start_attendant_locked(uint32_t pool);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "module/parking.h"
+#include "module/spare_memory.h"
 
 using nwsgi::exchange::Clock;
 using nwsgi::httpd_side::Parked;
@@ -379,7 +380,10 @@ TEST_CASE("parking: a stop reaches everybody, and nothing is taken any more") {
   for (const auto& one : seen) CHECK(one->deleted == 1);
 }
 
-// ---- what the service calls of the server ----
+// ---- what the service calls of the module and of the server ----
+
+// Of connections, of which there are none here.
+void nwsgi::httpd_side::prepare_spare_memory(apr_pool_t*) {}
 
 extern "C" {
 apr_size_t ap_thread_stacksize = 0;
