@@ -55,7 +55,9 @@ async function profileProcessors({ machine, load, application, contender, second
   const written = mkdtempSync(join(machine.folder, 'profile-'));
   chmodSync(written, 0o777);
   const target = join(written, `${application.name}-${contender.name}.cpuprofile`);
-  const name = application.wsgi === undefined ? undefined : wrapScript(machine.apps, application.wsgi, { delay: 500, length: seconds * 1000, target });
+  // V8 samples by SIGPROF, which the threads of embedded environments do not take: the worker's gateway is the same.
+  const sampled = application.wsgi !== undefined && contender.name === 'nwsgi-daemon';
+  const name = !sampled ? undefined : wrapScript(machine.apps, application.wsgi, { delay: 500, length: seconds * 1000, target });
   const group = new Group(machine, { application: name === undefined ? application : { ...application, wsgi: name } });
   try {
     const place = await group.start(contender);

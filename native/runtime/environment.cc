@@ -126,7 +126,7 @@ void Environment::publish(node::Environment* env, v8::Isolate* isolate) {
 
 void Environment::run() {
   pthread_setname_np(pthread_self(), "nwsgi-node");
-  unblock_environment_signals();
+  unblock_child_signal();
   if (platform_->own_directories()) separate_directory();
   exchange::set_current_bridge_context(&context_);
   std::vector<std::string> errors;

@@ -73,12 +73,11 @@ SignalsBlocked::~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, reinterpret_cas
 
 bool separate_directory() { return ::unshare(CLONE_FS) == 0; }
 
-void unblock_environment_signals() {
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  sigaddset(&wanted, SIGCHLD);
-  sigaddset(&wanted, SIGPROF);
-  pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
+void unblock_child_signal() {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  pthread_sigmask(SIG_UNBLOCK, &child, nullptr);
 }
 
 }  // namespace nwsgi::runtime

@@ -52,8 +52,7 @@ class SignalsBlocked {
 // the system does not allow it; some containers do not.
 bool separate_directory();
 
-// For a thread that runs an application: libuv learns of ended child processes by SIGCHLD, and V8 takes the samples of a CPU
-// profile by SIGPROF.
-void unblock_environment_signals();
+// For a thread that runs an application: libuv learns of ended child processes by SIGCHLD.
+void unblock_child_signal();
 
 }  // namespace nwsgi::runtime
