@@ -12,7 +12,7 @@ export class Sampler {
   }
 
   #look() {
-    this.#samples.push({ at: performance.now(), memory: this.#place.memory().pss, cpu: this.#place.cpu() });
+    this.#samples.push({ at: performance.now(), memory: this.#place.memory().rss, cpu: this.#place.cpu() });
   }
 
   /** Ends it. Of the time from `from` to `to` (of performance.now()): bytes resident in the middle and at most, CPU seconds for each second. */

@@ -47,12 +47,12 @@ export default {
     // All that is made once is there: threads, compiled code.
     await load.wrk(place.url('/1'), { connections: 64, seconds: 1 });
     await sleep(500);
-    const before = place.memory().pss;
+    const before = place.memory().rss;
     const cpu = place.cpu();
     const first = await wave(place, load, { connections, seconds });
     const used = place.cpu() - cpu;
     await sleep(2000);
-    const left = place.memory().pss;
+    const left = place.memory().rss;
     const second = await wave(place, load, { connections, seconds });
     const { p50, p99, max } = first;
     return {

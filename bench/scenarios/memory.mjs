@@ -1,4 +1,5 @@
-// Whether the server grows: memory after the first hundred thousand requests, and after a million.
+// Whether the server grows: memory after the first hundred thousand requests, and after a million. Resident, not shared out among
+// processes: what others map and unmap is no growth.
 import { wrkErrors } from '../lib/load.mjs';
 
 const percent = (value) => `${value >= 0 ? '+' : ''}${(100 * value).toFixed(1)} %`;
@@ -38,10 +39,10 @@ export default {
 </LocationMatch>`
       : '',
   fresh: true,
-  columns: ['growth', 'pss', 'cpu'],
+  columns: ['growth', 'rss', 'cpu'],
   figures: {
     growth: { title: 'growth after the first 100,000', write: percent },
-    pss: { title: 'memory (PSS) at the end' },
+    rss: { title: 'memory (RSS) at the end' },
   },
   full: { rounds: 1, applications: ['hello'], cases: ['auto'], contenders: ['nwsgi-embedded'] },
   quick: false,
@@ -50,10 +51,10 @@ export default {
   async measure({ place, load, path, connections }) {
     const url = place.url(path);
     await requests(load, url, FIRST, connections);
-    const before = place.memory().pss;
+    const before = place.memory().rss;
     const cpu = place.cpu();
     await requests(load, url, ALL - FIRST, connections);
-    const { pss } = place.memory();
-    return { growth: pss / before - 1, pss, first: before, cpu: ((place.cpu() - cpu) * 1e6) / (ALL - FIRST) };
+    const { rss } = place.memory();
+    return { growth: rss / before - 1, rss, first: before, cpu: ((place.cpu() - cpu) * 1e6) / (ALL - FIRST) };
   },
 };

@@ -34,7 +34,7 @@ export default {
   async measure({ place, load, seconds, streams }) {
     await load.node(client, [place.url('/events'), 16, 1]);
     await sleep(500);
-    const before = place.memory().pss;
+    const before = place.memory().rss;
     const sampler = new Sampler(place, { every: 250 });
     let result;
     let ended;

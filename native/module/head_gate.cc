@@ -173,6 +173,9 @@ apr_status_t HeadGate::serve(apr_bucket_brigade* brigade, ap_input_mode_t mode, 
   if (mode == AP_MODE_GETLINE) {
     const apr_off_t before = size_of(brigade);
     const apr_status_t status = apr_brigade_split_line(brigade, held_, block, size > 0 ? size : HUGE_STRING_LEN);
+    // What remains of a bucket that ended with the line is an empty one, which would hold its memory while the request waits.
+    apr_bucket* const first = APR_BRIGADE_FIRST(held_);
+    if (first != APR_BRIGADE_SENTINEL(held_) && !APR_BUCKET_IS_METADATA(first) && first->length == 0) apr_bucket_delete(first);
     count_input(c_, size_of(brigade) - before);
     return status;
   }

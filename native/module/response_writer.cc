@@ -122,6 +122,10 @@ ResponseWriter::Outcome ResponseWriter::write(std::vector<OutputItem>* output, E
     }
     APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_eos_create(allocator));
     ended_ = true;
+    // Else httpd sets it aside, for which each connection would get a pool that it keeps.
+    if (may_hold_ && blocks_ && !file && !has_trailers_ && weight <= kSmallResponse && takes_at_once(r_->connection)) {
+      APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
+    }
   } else if (flush) {
     APR_BRIGADE_INSERT_TAIL(brigade_, apr_bucket_flush_create(allocator));
   }
