@@ -8,6 +8,7 @@
 //   empty for that long, and there are processors to spare, it calls a follower for help.
 // * Followers sleep.
 #include <mpm_common.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -33,6 +34,7 @@ void block_signals() {
 
 void* APR_THREAD_FUNC Parking::Impl::thread_main(apr_thread_t* thread, void* data) {
   block_signals();
+  ::pthread_setname_np(::pthread_self(), "nwsgi-parking");
   auto* const impl = static_cast<Impl*>(data);
   ParkingThread* me = nullptr;
   {
