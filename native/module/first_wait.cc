@@ -63,9 +63,11 @@ int most_waiting(bool is_fast) {
   return is_fast ? threads - share : share;
 }
 
+// Where the MPM waits in place there is no service.
 bool comes_back(const conn_rec* c) {
-  return c->keepalives >= kReturning &&
-         Parking::of_child()->parked() < most_connections_of_child() / kShareOfConnections;
+  const Parking* const parking = Parking::of_child();
+  return parking != nullptr && c->keepalives >= kReturning &&
+         parking->parked() < most_connections_of_child() / kShareOfConnections;
 }
 
 }  // namespace
