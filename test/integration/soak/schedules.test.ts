@@ -14,6 +14,7 @@ import { expect, it } from 'vitest';
 import { sanitized, waitFor, withServer, type HttpdServer } from '../harness/index.js';
 import { Random } from '../support/schedules/random.js';
 import { expectRest, holdings, trends, unexpectedLines, type Holdings } from '../support/schedules/leftovers.js';
+import { Timeline } from '../support/schedules/timeline.js';
 import { converseFor, scheduleServer, threadsFor, warmUp, type Outcome, type Setting } from '../support/schedules/run.js';
 
 const { NWSGI_CHAOS_SECONDS, NWSGI_CHAOS_SEED, NWSGI_CHAOS_MODE, NWSGI_CHAOS_PARK } = process.env;
@@ -37,13 +38,14 @@ it.each(settings)('$seconds s of random clients, $mode, WSGIParkAfter $park, $th
   const options = scheduleServer(setting);
   await withServer(options, async (s: HttpdServer) => {
     await warmUp(s);
-    const restless = await converseFor(s, setting, 'restless', seconds * 0.6, true);
+    const timeline = new Timeline();
+    const restless = await converseFor(s, setting, timeline, 'restless', seconds * 0.6, true);
     console.log(`${setting.mode}, WSGIParkAfter ${setting.park}, seed ${seed}: ${summary(restless)}`);
     expectNoProblem(restless);
     await expectRest(s, restless.who);
     const rounds: Holdings[][] = [];
     for (let i = 1; i <= CALM_ROUNDS; i++) {
-      const calm = await converseFor(s, setting, `calm-${i}`, (seconds * 0.4) / CALM_ROUNDS, false);
+      const calm = await converseFor(s, setting, timeline, `calm-${i}`, (seconds * 0.4) / CALM_ROUNDS, false);
       expectNoProblem(calm);
       await expectRest(s, calm.who);
       rounds.push(await holdings(s));

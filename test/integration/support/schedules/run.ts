@@ -5,8 +5,8 @@ import { sleep, waitFor, type HttpdServer, type Options } from '../../harness/in
 import { addWs } from '../websocket.js';
 import { converse } from './conversations.js';
 import { Random } from './random.js';
-import { Talk } from './talk.js';
-import { Timeline } from './timeline.js';
+import { KEEP_ALIVE, Talk } from './talk.js';
+import type { Timeline } from './timeline.js';
 
 export interface Setting {
   mode: 'embedded' | 'daemon';
@@ -34,7 +34,7 @@ export function scheduleServer({ mode, park, threads }: Setting): Options {
     vhosts: [{}, { tls: true }],
     directives: (s) => [
       'AsyncRequestWorkerFactor 200',
-      'KeepAliveTimeout 1',
+      `KeepAliveTimeout ${KEEP_ALIVE / 1000}`,
       'MaxKeepAliveRequests 0',
       'SendBufferSize 32768',
       // The listening socket takes a connection that has sent nothing only after a second or more, otherwise.
@@ -61,8 +61,7 @@ export interface Outcome {
 }
 
 /** Clients converse for `seconds`; with `restless`, the server is restarted and applications are reloaded meanwhile. */
-export async function converseFor(server: HttpdServer, setting: Setting, round: string, seconds: number, restless: boolean): Promise<Outcome> {
-  const timeline = new Timeline();
+export async function converseFor(server: HttpdServer, setting: Setting, timeline: Timeline, round: string, seconds: number, restless: boolean): Promise<Outcome> {
   const outcome: Outcome = { conversations: 0, kinds: {}, problems: [], who: new Map() };
   const end = performance.now() + seconds * 1000;
   const client = async (number: number) => {

@@ -7,7 +7,7 @@ import type { Timeline } from './timeline.js';
 /** No answer takes that long: all that is told to applications is over within three seconds, on a busy machine. */
 const LONGEST = 15_000;
 /** KeepAliveTimeout of the server, in milliseconds. */
-export const KEEP_ALIVE = 1000;
+export const KEEP_ALIVE = 2000;
 
 export class Wrong extends Error {}
 
@@ -26,8 +26,12 @@ export class Talk {
   readonly #begin = performance.now();
   #requests = 0;
   #client: RawClient | undefined;
-  /** When the last answer was complete, or the connection made; the server may close it while nothing follows. */
+  /**
+   * The connection cannot have been idle for longer than since then: when the last request but one was sent, or the connection made.
+   * When its answer was complete, only the server knows: the client may have been slow to read it.
+   */
   #idleSince = 0;
+  #sentAt = 0;
   #answered = 0;
   #lastAnswer: RawResponse | undefined;
 
@@ -59,7 +63,7 @@ export class Talk {
 
   async connect(): Promise<RawClient> {
     this.#client = await this.server.raw(this.tls ? 1 : 0);
-    this.#idleSince = performance.now();
+    this.#idleSince = this.#sentAt = performance.now();
     this.port = this.#client.socket.localPort;
     this.note(`connected${this.tls ? ' with TLS' : ''}`);
     return this.#client;
@@ -81,6 +85,7 @@ export class Talk {
   /** The head and the whole body, in `pieces` with pauses between them. */
   async send(task: Task, { pieces = 1, gap = 0, more = [] as readonly string[] } = {}): Promise<void> {
     this.note(`asks for ${describeTask(task)}`);
+    this.#sentAt = performance.now();
     if (pieces === 1) return this.bytes(Buffer.concat([Buffer.from(headOf(task, more)), ...(task.body === undefined ? [] : [bodyPart(task, 0, task.body)])]));
     await this.bytes(headOf(task, more));
     await this.sendBody(task, 0, task.body ?? 0, { pieces, gap });
@@ -126,7 +131,7 @@ export class Talk {
     if (problem !== undefined) throw new Wrong(`${problem}, of request ${task.id}`);
     this.#answered += 1;
     this.#lastAnswer = response;
-    this.#idleSince = performance.now();
+    this.#idleSince = this.#sentAt;
     return response;
   }
 
