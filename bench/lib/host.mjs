@@ -76,7 +76,7 @@ export class Group {
   }
 
   async stop() {
-    for (const started of this.started.reverse()) await started.stop();
+    await Promise.all(this.started.map((started) => started.stop()));
     this.started = [];
     this.sharedServers.clear();
   }

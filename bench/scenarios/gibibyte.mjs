@@ -32,7 +32,7 @@ export default {
   async check() {},
   async measure({ place, load, machine, path, upload }) {
     const before = place.cpu();
-    const result = await load.curl(place.url(path), upload ? { upload: join(machine.folder, 'gibibyte') } : {});
+    const result = await load.curl(place.url(path), { timeout: 60, ...(upload ? { upload: join(machine.folder, 'gibibyte') } : {}) });
     const moved = upload ? result.sent : result.received;
     if (result.status !== 200 || moved !== size) throw new Error(`status ${result.status}, ${moved} bytes`);
     return { seconds: result.seconds, speed: size / result.seconds, cpuSeconds: place.cpu() - before };
