@@ -9,9 +9,10 @@ const partial = 'bench/results/partial';
 function runBench(args: string[], interruptAt?: RegExp): Promise<{ code: number | null; text: string }> {
   const child = spawn(process.execPath, ['scripts/bench.mjs', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
+  let interrupted = false;
   const take = (data: Buffer) => {
     text += data.toString();
-    if (interruptAt?.test(text)) child.kill('SIGINT');
+    if (!interrupted && interruptAt?.test(text)) interrupted = child.kill('SIGINT');
   };
   child.stdout.on('data', take);
   child.stderr.on('data', take);
