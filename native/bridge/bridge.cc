@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "bridge/dispatcher.h"
 #include "bridge/values.h"
@@ -171,7 +173,14 @@ Napi::Value record(Info info) {
 Napi::Value read(Info info) {
   const Ref<Exchange> exchange = dispatcher_of(info).find(info[0]);
   if (!exchange) return number(info, kReadError);
-  const exchange::BodyRead result = exchange->read_body_on_loop(info[1].ToNumber().Uint32Value());
+  const size_t most = info[1].ToNumber().Uint32Value();
+  if (const size_t ready = exchange->body_ready_on_loop(); ready != 0 && most != 0) {
+    const size_t size = std::min(ready, most);
+    Napi::Buffer<char> block = Napi::Buffer<char>::New(info.Env(), size);
+    exchange->take_body_on_loop(block.Data(), size);
+    return block;
+  }
+  const exchange::BodyRead result = exchange->read_body_on_loop(most);
   switch (result.status) {
     case exchange::ReadStatus::kData:
       return Napi::Buffer<char>::Copy(info.Env(), result.bytes.data(), result.bytes.size());
@@ -203,8 +212,10 @@ Napi::Value log(Info info) {
   const auto level = static_cast<uint8_t>(info[1].ToNumber().Uint32Value());
   std::string text = to_utf8(info[2]);
   const Ref<Exchange> exchange = dispatcher.find(info[0]);
-  const bool taken = exchange && exchange->log(level, text);
-  if (!taken && dispatcher.context().events != nullptr) dispatcher.context().events->log(level, text);
+  std::vector<exchange::OutputItem> before;
+  const bool taken = exchange && exchange->log(level, text, &before);
+  for (const exchange::OutputItem& line : before) dispatcher.log_for_site(line.level, line.text);
+  if (!taken && dispatcher.context().events != nullptr) dispatcher.log_for_site(level, text);
   return Napi::Boolean::New(info.Env(), taken);
 }
 

@@ -74,7 +74,7 @@ Daemon* Daemon::create(Napi::Env env) {
   if (only != nullptr || ::getpid() != static_cast<pid_t>(::syscall(SYS_gettid))) return nullptr;
   only = new Daemon(env);
   only->context_.mailbox = exchange::Mailbox::create();
-  only->dispatcher_ = new Dispatcher(env, &only->context_, {on_mail, on_stopped_javascript, only});
+  only->dispatcher_ = new Dispatcher(env, &only->context_, {on_mail, on_stopped_javascript, on_log, only});
   env.SetInstanceData<Dispatcher>(only->dispatcher_);
   return only;
 }
@@ -329,6 +329,11 @@ void Daemon::pump() {
   } else {
     uv_idle_stop(&idle_);
   }
+}
+
+void Daemon::on_log(void* data, uint8_t level, const std::string& text) {
+  const auto* const self = static_cast<Daemon*>(data);
+  if (self->server_) self->server_->log(level, text);
 }
 
 bool Daemon::on_stopped_javascript(void* data) { return static_cast<Daemon*>(data)->watchdog_.take_interrupted(); }

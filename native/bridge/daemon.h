@@ -52,6 +52,7 @@ class Daemon {
   static void on_tick(uv_timer_t* handle);
   static void on_mail(void* data);
   static bool on_stopped_javascript(void* data);
+  static void on_log(void* data, uint8_t level, const std::string& text);
   static void on_interrupt(void* data);
   static void on_cleanup(napi_async_cleanup_hook_handle cleanup, void* data);
   bool start_loop(std::string* error);

@@ -50,6 +50,11 @@ exchange::Ref<exchange::Exchange> Dispatcher::find(const Napi::Value& handle) {
   return context_->mailbox->find_on_loop(to_handle(handle));
 }
 
+void Dispatcher::log_for_site(uint8_t level, const std::string& text) {
+  if (context_->events != nullptr) context_->events->log(level, text);
+  else if (owner_.log != nullptr) owner_.log(owner_.data, level, text);
+}
+
 bool Dispatcher::attach(Napi::Uint8Array records, Napi::Float64Array envelopes, Napi::Function on_turn) {
   if (attached_) return false;
   records_reference_ = Napi::Persistent(records.As<Napi::Object>());

@@ -5,6 +5,7 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <string>
 #include <vector>
 
 #include "exchange/bridge_context.h"
@@ -19,6 +20,7 @@ class Dispatcher {
   struct Owner {
     exchange::Mailbox::Waker wake = nullptr;
     bool (*stopped_javascript)(void* data) = nullptr;
+    void (*log)(void* data, uint8_t level, const std::string& text) = nullptr;
     void* data = nullptr;
   };
 
@@ -30,6 +32,8 @@ class Dispatcher {
 
   exchange::BridgeContext& context() { return *context_; }
   exchange::Ref<exchange::Exchange> find(const Napi::Value& handle);
+  // A line of a request that its server does not take.
+  void log_for_site(uint8_t level, const std::string& text);
 
   // `records` is scratch space for the batch's records, `envelopes` takes four numbers for each request; both stay
   // referenced, so their memory does not move.

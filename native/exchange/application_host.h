@@ -68,7 +68,7 @@ class ApplicationHost {
 
 // What the module and the runtime have to agree on: the version of this interface, and the layout of the objects that
 // both touch, so that files of two builds are refused instead of misreading each other.
-constexpr uint32_t kHostInterface = 6;
+constexpr uint32_t kHostInterface = 7;
 constexpr uint32_t kHostAbi = kHostInterface << 24 | (sizeof(Exchange) + 3 * sizeof(Work) + 5 * sizeof(OutputItem) +
                                                      7 * sizeof(HostOptions) + 11 * sizeof(Failure));
 

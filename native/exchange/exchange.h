@@ -115,6 +115,7 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   // ---- server: see ServerLeg ----
   size_t body_room_on_server() override;
   void push_body_on_server(const char* bytes, size_t size) override;
+  void add_body_on_server(const char* bytes, size_t size) override;
   void end_body_on_server() override;
   void fail_body_on_server(std::string message) override;
   void set_trailers_on_server(std::string lines) override;
@@ -153,6 +154,9 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   std::string request_trailers_on_loop();
   // Takes what has arrived, at most `most` bytes; asks the server for more when there is room.
   BodyRead read_body_on_loop(size_t most);
+  // The same for memory of the caller's: how many bytes there are (it grows only), and so many of them.
+  size_t body_ready_on_loop();
+  void take_body_on_loop(char* into, size_t size);
 
   // ---- a thread that may wait, in the place of a loop ----
   // From now on the ..._on_loop methods belong to whoever calls this, one thread at a time; no mailbox hears of events any
@@ -167,8 +171,10 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   // ---- any thread ----
   // Ends the exchange unless it has ended: as a failure when no head was handed over, else as an abort.
   void fail(Failure failure);
-  // Queues a line for the request's error log. False when the server no longer listens: log it for the site instead.
-  bool log(uint8_t level, std::string text);
+  // Queues a line for the request's error log. False when the caller has to log it for the site instead: the server no longer
+  // listens, or it takes lines more slowly than they come. `before` then gets those that wait: they are to be logged first.
+  // Without `before`, for single lines only, there is no limit.
+  bool log(uint8_t level, std::string text, std::vector<OutputItem>* before = nullptr);
   AbortReason abort_reason();
   bool over();  // the server has finished or aborted it
 
@@ -188,7 +194,9 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   Accept push_text(OutputItem::Kind kind, std::string text);
   Accept end_on_loop(End end);
   void take_work_locked(Work* work);
+  void take_lines_locked(std::vector<OutputItem>* lines);
   size_t body_ready_locked() const;
+  void add_body_locked(const char* bytes, size_t size);
   void body_taken_locked(size_t size);
   // Nothing of the body can be taken now: why. Sets *error with kError.
   ReadStatus body_state_locked(std::string* error);
@@ -223,6 +231,7 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   // loop → server
   std::vector<OutputItem> output_;
   size_t queued_bytes_ = 0;
+  size_t logged_bytes_ = 0;  // of the lines in output_
   bool above_high_water_ = false;
   bool head_handed_over_ = false;
   End end_ = End::kOpen;

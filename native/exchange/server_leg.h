@@ -22,6 +22,8 @@ class ServerLeg {
   // Body bytes that may be pushed before the window is full.
   virtual size_t body_room_on_server() = 0;
   virtual void push_body_on_server(const char* bytes, size_t size) = 0;
+  // The same, but the application is told only by the next push, which may be of no bytes, or by the end.
+  virtual void add_body_on_server(const char* bytes, size_t size) { push_body_on_server(bytes, size); }
   virtual void end_body_on_server() = 0;
   virtual void fail_body_on_server(std::string message) = 0;
   // The request's trailers, "Name:value\n…"; before end_body_on_server().

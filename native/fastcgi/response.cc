@@ -57,6 +57,8 @@ void Connection::add_extended(OutputItem* item) {
     case OutputItem::Kind::kTrailers:
       return wire::append_text(queue_.records(), Type::kTrailers, id_, item->text);
     case OutputItem::Kind::kLog:
+      // A server that takes nothing at present would let them pile up.
+      if (queue_.bytes() > exchange::kHighWater + exchange::kMostLogged) return server_->log(item->level, item->text);
       return wire::append_log(queue_.records(), id_, item->level, item->text);
   }
 }

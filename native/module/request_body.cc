@@ -60,18 +60,28 @@ RequestBody::Progress RequestBody::discard() {
   return read_some(kMostPerRead);
 }
 
+// What is there. The application is told once, not for each of the filters' small pieces.
 RequestBody::Progress RequestBody::read_some(size_t room) {
+  size_t left = std::min(room, kMostPerRead);
+  const size_t wanted = left;
+  Progress progress = Progress::kMoved;
+  while (progress == Progress::kMoved && left != 0 && !finished_) progress = read_once(&left);
+  if (left == wanted) return progress;
+  if (!discarding_ && !finished_ && !failed_) leg_->push_body_on_server(nullptr, 0);
+  return failed_ ? Progress::kFailed : Progress::kMoved;
+}
+
+RequestBody::Progress RequestBody::read_once(size_t* left) {
   if (brigade_ == nullptr) brigade_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
-  const auto wanted = static_cast<apr_off_t>(std::min(room, kMostPerRead));
   apr_status_t status;
   int error_status;
   {
     ErrorCatcher catcher(r_);
-    status = ap_get_brigade(r_->input_filters, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, wanted);
+    status = ap_get_brigade(r_->input_filters, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, static_cast<apr_off_t>(*left));
     error_status = catcher.status();
   }
   if (error_status == 0 && status == APR_SUCCESS) {
-    return APR_BRIGADE_EMPTY(brigade_) ? Progress::kStarved : take_brigade();
+    return APR_BRIGADE_EMPTY(brigade_) ? Progress::kStarved : take_brigade(left);
   }
   apr_brigade_cleanup(brigade_);
   if (error_status != 0) {
@@ -90,7 +100,7 @@ RequestBody::Progress RequestBody::read_some(size_t room) {
   return fail(ap_map_http_request_error(status, HTTP_BAD_REQUEST), "could not be read", status);
 }
 
-RequestBody::Progress RequestBody::take_brigade() {
+RequestBody::Progress RequestBody::take_brigade(size_t* left) {
   Progress progress = Progress::kStarved;
   for (apr_bucket* bucket = APR_BRIGADE_FIRST(brigade_); bucket != APR_BRIGADE_SENTINEL(brigade_);
        bucket = APR_BUCKET_NEXT(bucket)) {
@@ -113,7 +123,8 @@ RequestBody::Progress RequestBody::take_brigade() {
     if (size == 0) continue;
     // Who sends without having been asked to does not wait for it.
     r_->expecting_100 = 0;
-    if (!discarding_) leg_->push_body_on_server(bytes, size);
+    if (!discarding_) leg_->add_body_on_server(bytes, size);
+    *left -= std::min<size_t>(*left, size);
     progress = Progress::kMoved;
   }
   apr_brigade_cleanup(brigade_);

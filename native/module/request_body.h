@@ -38,7 +38,8 @@ class RequestBody {
 
  private:
   Progress read_some(size_t room);
-  Progress take_brigade();
+  Progress read_once(size_t* left);
+  Progress take_brigade(size_t* left);
   Progress fail(int status, const char* what, apr_status_t reason);
   void send_continue();
 

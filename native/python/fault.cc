@@ -2,6 +2,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "python/run_request.h"
 
@@ -167,9 +168,15 @@ std::string show(PyObject* value) {
 void log_for(Request* request, uint8_t level, std::string text) {
   if (request == nullptr) return log_for_site(level, std::move(text));
   const Ref<Exchange> exchange = request->exchange;
-  if (exchange && exchange->log(level, text)) return;
-  if (const Ref<Observer>& observer = request->application->observer; observer) return observer->on_log(level, std::move(text));
-  log_for_site(level, std::move(text));
+  std::vector<exchange::OutputItem> before;
+  if (exchange && exchange->log(level, text, &before)) return;
+  const Ref<Observer>& observer = request->application->observer;
+  const auto log = [&observer](uint8_t severity, std::string line) {
+    if (observer) observer->on_log(severity, std::move(line));
+    else log_for_site(severity, std::move(line));
+  };
+  for (exchange::OutputItem& line : before) log(line.level, std::move(line.text));
+  log(level, std::move(text));
 }
 
 }  // namespace nwsgi::python

@@ -151,6 +151,40 @@ TEST_CASE("a log line is taken as long as the server listens, also after the end
   CHECK_FALSE(f.exchange->log(kLogError, "three"));
 }
 
+TEST_CASE("lines that nobody takes are given back in their order once they are too many") {
+  Fixture f;
+  const std::string line(1000, 'x');
+  f.exchange->head_on_loop("200 OK\n");
+  std::vector<OutputItem> before;
+  size_t lines = 0;
+  while (f.exchange->log(kLogError, std::to_string(lines) + line, &before)) ++lines;
+  CHECK(lines * line.size() <= kMostLogged);
+  REQUIRE(before.size() == lines);
+  CHECK(before.front().text == "0" + line);
+  CHECK(before.back().text == std::to_string(lines - 1) + line);
+  CHECK(f.exchange->log(kLogError, "after", &before));
+  const Work work = f.exchange->poll_on_server();
+  REQUIRE(work.output.size() == 2);
+  CHECK(work.output[0].kind == OutputItem::Kind::kHead);
+  CHECK(work.output[1].text == "after");
+  CHECK(before.size() == lines);
+}
+
+TEST_CASE("the application is told of body bytes when all that came together are there") {
+  Fixture f(true);
+  CHECK(f.exchange->read_body_on_loop(100).status == ReadStatus::kPending);
+  f.exchange->add_body_on_server("one ", 4);
+  f.exchange->add_body_on_server("two", 3);
+  CHECK(f.events() == 0);
+  f.exchange->push_body_on_server(nullptr, 0);
+  CHECK(f.events() == kBody);
+  REQUIRE(f.exchange->body_ready_on_loop() == 7);
+  char taken[7];
+  f.exchange->take_body_on_loop(taken, 7);
+  CHECK(std::string_view(taken, 7) == "one two");
+  CHECK(f.exchange->body_ready_on_loop() == 0);
+}
+
 TEST_CASE("thousands of exchanges served across threads are all answered, and nothing is left behind") {
   const Ref<Mailbox> mailbox = Mailbox::create();
   std::atomic<bool> stop{false};
