@@ -197,7 +197,8 @@ class Exchange final : public RefCounted<Exchange>, public ServerLeg {
   void take_lines_locked(std::vector<OutputItem>* lines);
   size_t body_ready_locked() const;
   void add_body_locked(const char* bytes, size_t size);
-  void body_taken_locked(size_t size);
+  // True when the serving side has to hear that there is room again. It looks by itself as long as it has seen that there is.
+  bool body_taken_locked(size_t size);
   // Nothing of the body can be taken now: why. Sets *error with kError.
   ReadStatus body_state_locked(std::string* error);
   void ask_for_body(std::unique_lock<std::mutex> lock);

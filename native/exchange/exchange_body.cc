@@ -14,9 +14,13 @@ size_t Exchange::body_room_on_server() {
 }
 
 void Exchange::push_body_on_server(const char* bytes, size_t size) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   add_body_locked(bytes, size);
-  if (body_read_ != body_.size()) post_body_locked();
+  if (body_read_ == body_.size()) return;
+  if (!by_thread_) return post_body_locked();
+  const bool waiting = std::exchange(body_waiting_, false);
+  lock.unlock();  // or the thread would only run into it
+  if (waiting) thread_ready_.notify_all();
 }
 
 void Exchange::add_body_on_server(const char* bytes, size_t size) {
@@ -63,7 +67,8 @@ bool Exchange::body_wanted_locked() const {
 // Between a request for a tunnel and its begin, what is there belongs to the request's body, not to the tunnel.
 size_t Exchange::body_ready_locked() const { return tunnel_ == Tunnel::kAsked ? 0 : body_.size() - body_read_; }
 
-void Exchange::body_taken_locked(size_t size) {
+bool Exchange::body_taken_locked(size_t size) {
+  const bool wanted_before = body_wanted_locked();
   body_read_ += size;
   if (body_read_ == body_.size()) {
     body_.clear();
@@ -72,6 +77,7 @@ void Exchange::body_taken_locked(size_t size) {
     body_.erase(0, body_read_);
     body_read_ = 0;
   }
+  return !wanted_before && body_wanted_locked();
 }
 
 ReadStatus Exchange::body_state_locked(std::string* error) {
@@ -96,16 +102,14 @@ size_t Exchange::body_ready_on_loop() {
 void Exchange::take_body_on_loop(char* into, size_t size) {
   std::unique_lock lock(mutex_);
   body_.copy(into, size, body_read_);
-  body_taken_locked(size);
-  if (body_wanted_locked()) notify(std::move(lock));
+  if (body_taken_locked(size)) notify(std::move(lock));
 }
 
 BodyRead Exchange::read_body_on_loop(size_t most) {
   std::unique_lock lock(mutex_);
   if (const size_t ready = body_ready_locked(); ready != 0) {
     BodyRead read{ReadStatus::kData, body_.substr(body_read_, ready < most ? ready : most)};
-    body_taken_locked(read.bytes.size());
-    if (body_wanted_locked()) notify(std::move(lock));
+    if (body_taken_locked(read.bytes.size())) notify(std::move(lock));
     return read;
   }
   BodyRead read{ReadStatus::kPending, {}};
@@ -135,8 +139,7 @@ ReadStatus Exchange::wait_body_on_thread(char* into, size_t most, size_t* got, s
     if (const size_t ready = body_ready_locked(); ready != 0) {
       *got = ready < most ? ready : most;
       body_.copy(into, *got, body_read_);
-      body_taken_locked(*got);
-      if (body_wanted_locked()) notify(std::move(lock));
+      if (body_taken_locked(*got)) notify(std::move(lock));
       return ReadStatus::kData;
     }
     const ReadStatus status = body_state_locked(error);

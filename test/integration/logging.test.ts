@@ -80,6 +80,14 @@ describe('wsgi.errors', () => {
     expect(text.slice(text.indexOf(mark)).match(/l/g)?.length).toBeGreaterThanOrEqual(20_000);
   });
 
+  it('W-61 lines come faster than the server takes them: each is logged once all the same', async () => {
+    const since = server.mark();
+    const { mark } = await write('many');
+    const numbers = () => [...server.log(since).matchAll(new RegExp(`${mark} (\\d+) m{200}`, 'g'))].map((match) => Number(match[1]));
+    await expect.poll(() => numbers().length, { timeout: 10_000 }).toBe(5000);
+    expect(new Set(numbers()).size).toBe(5000);
+  });
+
   it('W-61 a value that is no string does no harm', async () => {
     const { response } = await write('values');
     expect(response.status).toBe(200);
