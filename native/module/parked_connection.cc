@@ -235,8 +235,9 @@ bool ParkedConnection::head_is_here() {
 }
 
 void ParkedConnection::await_request(bool client) {
-  // mod_reqtimeout looks at its clock when it is read from.
-  const bool look = client || (gate_ != nullptr && gate_->waits());
+  // mod_reqtimeout looks at its clock when it is read from. On a machine with too much to do a request may be there, and its event
+  // not yet.
+  const bool look = client || (gate_ != nullptr && gate_->waits()) || expired();
   if (!c_->aborted && look && head_is_here()) return process();
   const bool waits = gate_ != nullptr && gate_->waits();
   if (!c_->aborted && waits && expired()) {
