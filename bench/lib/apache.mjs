@@ -26,7 +26,7 @@ StartServers 1
 ServerLimit 1
 ThreadsPerChild 64
 MaxRequestWorkers 64
-AsyncRequestWorkerFactor 200
+AsyncRequestWorkerFactor 400
 KeepAlive On
 MaxKeepAliveRequests 0
 <Directory "${folder}">
