@@ -45,7 +45,9 @@ thread_local ThreadWakeFd thread_wake_fd;
 DaemonQueues::Place::~Place() { leave(); }
 
 Claim DaemonQueues::Place::take_claim() {
-  queues_ = nullptr;
+  DaemonQueues* const queues = std::exchange(queues_, nullptr);
+  // state() may say so while whoever has set it is still about to tell: see tell().
+  const std::lock_guard lock(queues->lines_[pool_].mutex);
   state_.store(State::kOutside, std::memory_order_relaxed);
   return claim_;
 }
