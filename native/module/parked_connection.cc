@@ -37,6 +37,7 @@ using std::chrono::seconds;
 // As in httpd: SECONDS_TO_LINGER and MAX_SECS_TO_LINGER.
 constexpr seconds kShortLinger{2};
 constexpr seconds kLongLinger{30};
+constexpr milliseconds kBriefKeepAlive{200};
 // Steps without a pause in which a request has something to do, before others get their turn.
 constexpr int kMostSteps = 16;
 constexpr int kMostReads = 64;
@@ -302,18 +303,19 @@ bool ParkedConnection::after_processing() {
     phase_ = Phase::kKeptAlive;
     return false;
   }
-  if (parking_->stop_state() != Parking::Stop::kNo || too_many()) {
+  if (parking_->stop_state() != Parking::Stop::kNo) {
     apr_table_setn(c_->notes, "short-lingering-close", "1");
     linger();
     return false;
   }
   phase_ = Phase::kKeptAlive;
-  until_ = now + microseconds(keep_alive_timeout_);
+  const microseconds longest(keep_alive_timeout_);
+  until_ = now + (too_many() ? std::min<Clock::duration>(longest, kBriefKeepAlive) : Clock::duration(longest));
   return false;
 }
 
 // The MPM takes no connections any more when there are too many, and closes those that are kept alive; it knows nothing of
-// these.
+// these. Not at once: a client that was told that its connection stays may be sending its next request.
 bool ParkedConnection::too_many() const {
   const size_t most = most_connections_of_child();
   return parking_->parked() > most - most / 4;

@@ -20,7 +20,7 @@ export const Header = {
 } as const;
 export const Pool = {
   state: 0, nameLength: 4, threads: 8, queueLimit: 12, waiting: 16, freed: 20, serving: 24,
-  queueFull: 32, queueTimeouts: 40, queueWaitUs: 48, queueWaits: 56, name: 64, nameSize: 256,
+  queueFull: 32, queueTimeouts: 40, queueWaitUs: 48, queueWaits: 56, name: 64, nameSize: 256, fronts: 320,
 } as const;
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 export const Worker = {
