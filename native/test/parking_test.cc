@@ -37,7 +37,7 @@ class Service {
     apr_pool_create(&pool_, nullptr);
     nwsgi::httpd_side::start_parking(pool_);
     parking_ = Parking::of_child();
-    static std::vector<Parking*> all;
+    static auto& all = *new std::vector<Parking*>;  // reachable for ever
     all.push_back(parking_);
   }
   ~Service() {
