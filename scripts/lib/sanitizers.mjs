@@ -1,5 +1,5 @@
 // The sanitizers that the native parts are built with (npm run test:sanitize), and what they are told.
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './paths.mjs';
 import { capture } from './steps.mjs';
@@ -7,10 +7,15 @@ import { capture } from './steps.mjs';
 const runtimeLibrary = (name) => capture('g++', [`-print-file-name=${name}`]).stdout.trim();
 
 /**
- * What ThreadSanitizer is not to report. httpd, APR and libnode are not instrumented: their own accesses are not seen at all (ignore_noninstrumented_modules
- * is for those that they make by memcpy and the like), but neither is what they order by atomics. An entry for something of ours needs a reason.
+ * What ThreadSanitizer is not to report. httpd, APR and libnode are not instrumented: their own accesses are not seen at all
+ * (ignore_noninstrumented_modules is for those that they make by memcpy and the like), but neither is what they order by atomics.
+ * An entry for something of ours needs a reason.
  */
-const threadSuppressions = [];
+const threadSuppressions = [
+  '# The event MPM hands the pool of a closed connection on to the next one by a list without a lock (ap_queue_info_push_pool). What the',
+  '# thread of the former wrote or read in its memory, and what the next one writes there first, is ordered by that only.',
+  'race:nwsgi::httpd_side::make_connection_note',
+];
 
 /** @param reports a folder for one file of each process that has something to report */
 export const sanitizers = {
@@ -40,7 +45,9 @@ export const sanitizers = {
     libraries: () => ['libtsan.so'].map(runtimeLibrary),
     environment(reports) {
       const suppressions = join(reports, 'suppressions');
+      // Whoever cannot read it does not start.
       writeFileSync(suppressions, threadSuppressions.map((line) => `${line}\n`).join(''));
+      chmodSync(suppressions, 0o644);
       return {
         TSAN_OPTIONS: [
           `log_path=${join(reports, 'tsan')}`,
