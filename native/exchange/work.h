@@ -18,7 +18,7 @@ constexpr size_t kHighWater = 128 * 1024;
 constexpr size_t kLowWater = 32 * 1024;
 constexpr size_t kBodyWindow = 128 * 1024;
 // Of lines for the request's error log, until the serving side takes them.
-constexpr size_t kMostLogged = 128 * 1024;
+constexpr size_t kMostLogged = 1024 * 1024;
 
 // A block of response bytes, allocated with malloc() so that the server may hand it to an httpd heap bucket, which
 // frees it with free() on any thread.

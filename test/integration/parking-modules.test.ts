@@ -8,8 +8,8 @@ const page = 'a large page of an error. '.repeat(8000);
 
 const server = useServer(
   parkingServer({
-    // The event MPM closes idle connections when all threads are busy: four wait for bodies and heads in place, below.
-    threads: 8,
+    // The event MPM closes idle connections when all threads are busy: some wait for bodies and heads in place, below.
+    threads: 16,
     modules: ['deflate', 'filter', 'rewrite', 'include', 'mime', 'dir', 'ratelimit', 'reqtimeout', 'status'],
     inside: ['Options +Includes'],
     vhosts: [{ directives: ['RewriteEngine On', 'RewriteRule ^/short/(wait|park|auto)/(\\d+)$ /$1?wait=30&size=$2 [PT]'] }],

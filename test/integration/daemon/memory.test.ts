@@ -7,11 +7,15 @@ import { residentBytes, sanitized, sleep, withServer } from '../harness/index.js
 const MiB = 1024 * 1024;
 const user = process.getuid?.() === 0 ? ' user=www-data group=www-data' : '';
 
-/** Resident memory of a `node` that serves nothing but does run a server of its own. */
+const requests = 200;
+
+/** Resident memory of a `node` whose own server has answered as many requests. */
 async function plainNode(node: string): Promise<number> {
-  const child = spawn(node, ['-e', "require('http').createServer((q, r) => r.end('hello')).listen(0, '127.0.0.1'); console.log('ready')"], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const program = "const server = require('http').createServer((q, r) => r.end('hello')).listen(0, '127.0.0.1', () => console.log(server.address().port))";
+  const child = spawn(node, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const port = Number(await new Promise((resolve) => child.stdout.once('data', resolve)));
+    for (let i = 0; i < requests; i++) expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello');
     await sleep(1000);
     return residentBytes(child.pid as number);
   } finally {
@@ -23,7 +27,7 @@ it.skipIf(sanitized)('a worker needs less than 15 MiB beyond a plain node proces
   await withServer(
     { apps: ['hello.mjs'], directives: (s) => [`WSGIDaemonProcess small${user}`, `WSGIScriptAlias / ${s.app('hello.mjs')} process-group=small`] },
     async (s) => {
-      for (let i = 0; i < 200; i++) expect((await s.get('/')).status).toBe(200);
+      for (let i = 0; i < requests; i++) expect((await s.get('/')).status).toBe(200);
       await sleep(1000);
       const [worker = 0] = s.workers();
       const used = residentBytes(worker);
