@@ -43,7 +43,7 @@ export function describeMachine(node) {
     cpus: availableCpus().length,
     memory: totalmem(),
     system,
-    kernel: release(),
+    kernel: release().split('-')[0],
     httpd: programVersion('/usr/sbin/apache2', ['-v'], /Apache\/([\d.]+)/),
     node: firstLine(node, ['--version']),
     python: firstLine('/usr/bin/python3', ['--version']).replace('Python ', ''),

@@ -6,6 +6,9 @@ import { figureOf, figures } from './figures.mjs';
 import { drawRequests } from './plot.mjs';
 import { ratios, spread } from './statistics.mjs';
 
+/** Titles such as "<Location>" are text, not HTML. */
+const table = (rows, options) => markdownTable(rows.map((row) => row.map((cell) => cell.replaceAll('<', '&lt;'))), options);
+
 const subject = 'nwsgi-embedded';
 
 /** Figures that are compared with ours, and what the ratio is called. */
@@ -46,7 +49,7 @@ function caseTable(scenario, results, contenders) {
     const cells = scenario.columns.map((name) => writeSpread(figureOf(scenario, name), roundsOf(result, name)));
     return [title, ...cells, ...(comparing ? [compare(ours, result, names)] : [])];
   });
-  return markdownTable([heads, ...rows], { align: align(heads.length - 1) });
+  return table([heads, ...rows], { align: align(heads.length - 1) });
 }
 
 export function machineLines({ machine, date, contenders, commit }) {
@@ -62,7 +65,7 @@ export function machineLines({ machine, date, contenders, commit }) {
 /** @param {{what: string, title: string, wanted: string, seen: string, held: boolean}[]} checks */
 export function checkTable(checks) {
   const rows = checks.map(({ what, title, wanted, seen, held }, index) => [what === checks[index - 1]?.what ? '' : what, title, wanted, seen, held ? 'yes' : '**no**']);
-  return markdownTable([['what', '', 'wanted', 'seen', 'held'], ...rows]);
+  return table([['what', '', 'wanted', 'seen', 'held'], ...rows]);
 }
 
 /** @param {{scenarios: object[], applications: Map<string, object>, contenders: object[], results: object[], checks: object[], missing: [string, string][]}} run */
@@ -98,7 +101,7 @@ export function toReadme(run) {
     rows.push([...row(result, `${application}: ${contenders.get(result.contender)?.title ?? result.contender}`), compare(ours, result, ['rate', 'cpu']).replaceAll(/ \([^)]*\)/g, '')]);
   }
   const heads = ['32 connections', ...names.map((name) => figures[name].title), 'nwsgi, embedded, against it'];
-  const parts = [machineLines(run).join('\n'), markdownTable([heads, ...rows], { align: align(5) })];
+  const parts = [machineLines(run).join('\n'), table([heads, ...rows], { align: align(5) })];
   if (run.checks.length > 0) parts.push(checkTable(run.checks));
   return parts.join('\n\n');
 }
