@@ -23,7 +23,7 @@ async function plainNode(node: string): Promise<number> {
   }
 }
 
-it.skipIf(sanitized)('a worker needs less than 15 MiB beyond a plain node process', async () => {
+it.skipIf(sanitized)('a worker needs less than 7 MiB beyond a node that has answered as many requests', async () => {
   await withServer(
     { apps: ['hello.mjs'], directives: (s) => [`WSGIDaemonProcess small${user}`, `WSGIScriptAlias / ${s.app('hello.mjs')} process-group=small`] },
     async (s) => {
@@ -33,7 +33,7 @@ it.skipIf(sanitized)('a worker needs less than 15 MiB beyond a plain node proces
       const used = residentBytes(worker);
       const plain = await plainNode(readlinkSync(`/proc/${worker}/exe`));
       console.log(`worker ${(used / MiB).toFixed(1)} MiB, plain node ${(plain / MiB).toFixed(1)} MiB`);
-      expect(used - plain).toBeLessThan(15 * MiB);
+      expect(used - plain).toBeLessThan(7 * MiB);
     },
   );
 });
