@@ -1,10 +1,11 @@
 // Modules of httpd that Debian has in packages of their own, for tests of how nwsgi gets on with them. They are unpacked into
 // .deps/apache-modules: an installed one would be switched on in the machine's own server.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasApt, isKnown, missingPackages, updateLists } from './debian.mjs';
+import { unpackPackages } from './debian-archives.mjs';
 import { root } from './paths.mjs';
-import { capture, run } from './steps.mjs';
+import { capture } from './steps.mjs';
 
 const folder = join(root, '.deps', 'apache-modules');
 const wanted = 'libapache2-mod-security2';
@@ -28,21 +29,8 @@ export async function provideApacheModules(note = () => {}) {
   if (!isKnown(wanted)) return 'mod_security2 is left out: apt does not know it';
   const names = [wanted, ...libraries()];
   note(names.join(' '));
-  const work = `${folder}.new`;
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  const download = () => run('modules-download', 'apt-get', ['download', '-o', 'APT::Sandbox::User=root', ...names], { cwd: work, mayFail: true });
-  if ((await download()) !== 0) {
-    await updateLists();
-    if ((await download()) !== 0) return 'mod_security2 could not be downloaded; see .cache/log/modules-download.log';
-  }
-  for (const archive of readdirSync(work).filter((name) => name.endsWith('.deb'))) {
-    await run('modules-unpack', 'dpkg', ['-x', archive, '.'], { cwd: work, append: true });
-    rmSync(join(work, archive));
-  }
-  writeFileSync(join(work, 'complete'), `${names.join('\n')}\n`);
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(work, folder);
+  const unpacked = await unpackPackages({ folder, names, log: 'modules' });
+  if (!unpacked) return 'mod_security2 could not be downloaded; see .cache/log/modules-download.log';
   return `unpacked ${names.join(' ')}`;
 }
 

@@ -1,10 +1,11 @@
 // NGINX and Caddy for the tests of `nwsgi serve`: Debian's packages, unpacked into .deps/servers. They are not installed,
 // because an installed server starts by itself and takes port 80.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { hasApt, installPackages, isKnown, updateLists } from './debian.mjs';
+import { unpackPackages } from './debian-archives.mjs';
 import { root } from './paths.mjs';
-import { capture, run } from './steps.mjs';
+import { capture } from './steps.mjs';
 
 const folder = join(root, '.deps', 'servers');
 
@@ -25,22 +26,8 @@ export async function provideFrontServers(note = () => {}) {
   if (wanted.some((name) => !isKnown(name))) await updateLists();
   const known = wanted.filter(isKnown);
   note(known.join(' '));
-  const work = `${folder}.new`;
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  const download = () => run('servers-download', 'apt-get', ['download', '-o', 'APT::Sandbox::User=root', ...known], { cwd: work, mayFail: true });
-  if ((await download()) !== 0) {
-    await updateLists();
-    if ((await download()) !== 0) return 'NGINX and Caddy could not be downloaded; see .cache/log/servers-download.log';
-  }
-  for (const archive of readdirSync(work).filter((name) => name.endsWith('.deb'))) {
-    await run('servers-unpack', 'dpkg', ['-x', archive, '.'], { cwd: work, append: true });
-    rmSync(join(work, archive));
-  }
-  await installPackages(libraries, note);
-  writeFileSync(join(work, 'complete'), `${known.join('\n')}\n`);
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(work, folder);
+  const unpacked = await unpackPackages({ folder, names: known, log: 'servers', andThen: () => installPackages(libraries, note) });
+  if (!unpacked) return 'NGINX and Caddy could not be downloaded; see .cache/log/servers-download.log';
   const runs = known.filter((name) => ['usr/sbin/nginx', 'usr/bin/caddy'].some((file) => file.endsWith(name) && capture(join(folder, file), [name === 'nginx' ? '-v' : 'version']).status === 0));
   return `unpacked ${runs.join(' and ')}`;
 }
